@@ -1,0 +1,1 @@
+# Instruction-set builds of the SIMD kernels: filled in by kernels/ (see kernels/README.md).

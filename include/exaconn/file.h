@@ -1,0 +1,45 @@
+/* Paths and files the careful way. */
+#ifndef EXACONN_FILE_H
+#define EXACONN_FILE_H
+
+#include "exaconn/status.h"
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#ifdef __cplusplus
+extern "C" {
+#endif
+
+#define EXA_PATH_BYTES 4096
+
+bool exa_file_exists(const char *path);
+bool exa_file_is_directory(const char *path);
+
+/* Joins with one '/'; EXA_ERR_RANGE if it does not fit EXA_PATH_BYTES. */
+exa_status exa_path_join(char out[EXA_PATH_BYTES], const char *directory, const char *name);
+
+/* The last component; borrowed from `path`. */
+const char *exa_path_basename(const char *path);
+
+/* mkdir -p; existing is fine. */
+exa_status exa_file_make_directories(const char *path);
+
+/* Whole file into a fresh zero-terminated buffer (transferred, free() it). Refuses more than max_bytes. */
+exa_status exa_file_read_all(const char *path, size_t max_bytes, char **data, size_t *size);
+
+/* path.tmp-PID, write, fsync, close, rename, fsync the folder: readers see the old or the whole new content. */
+exa_status exa_file_write_atomic(const char *path, const void *data, size_t size);
+
+/* The second half of an atomic write made by other means (HDF5, libpng): fsync temporary, rename over final, fsync the
+ * folder. On failure the temporary file is removed. */
+exa_status exa_file_commit(const char *temporary, const char *final_path);
+
+/* "final.tmp-PID" for use with exa_file_commit. */
+exa_status exa_file_temporary_name(char out[EXA_PATH_BYTES], const char *final_path);
+
+#ifdef __cplusplus
+}
+#endif
+#endif

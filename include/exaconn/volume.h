@@ -1,0 +1,69 @@
+/* A 3-D array of voxels behind one interface, whatever holds it (HDF5 now; Zarr, N5, Neuroglancer precomputed and
+ * the phantom join as further backends without callers noticing).
+ *
+ * A volume is named by a URL-like string: "file.h5:/path/to/dataset". Boxes are z, y, x in voxels of the volume.
+ * A volume is used by one thread at a time.
+ */
+#ifndef EXACONN_VOLUME_H
+#define EXACONN_VOLUME_H
+
+#include "exaconn/box.h"
+#include "exaconn/status.h"
+
+#ifdef __cplusplus
+extern "C" {
+#endif
+
+typedef struct exa_volume exa_volume;
+
+typedef struct exa_volume_info {
+    const char *name;   /* as given to open; borrowed from the volume */
+    const char *format; /* "hdf5" */
+    exa_dtype dtype;
+    exa_coord shape[3]; /* zyx */
+    exa_coord chunk[3]; /* zyx storage chunk; 0 = contiguous */
+    double voxel_size_nm[3]; /* zyx; 0 = the volume does not say */
+    uint64_t stored_bytes;   /* on disk, 0 if unknown */
+    char compression[32];    /* "none", "gzip", "zstd", ... */
+} exa_volume_info;
+
+/* Opens for reading. Errors name the file and dataset and, for a dataset that is not there, list those that are. */
+exa_status exa_volume_open(const char *name, exa_volume **out);
+
+typedef struct exa_volume_create_options {
+    exa_dtype dtype;
+    exa_coord shape[3];
+    exa_coord chunk[3];      /* 0,0,0 = 64^3 clipped to the shape */
+    double voxel_size_nm[3]; /* 0 = not written */
+    int zstd_level;          /* 0 = no compression, else 1..19; HDF5 filter 32015 */
+} exa_volume_create_options;
+
+/* Makes "file.h5:/dataset" under a temporary name; exa_volume_commit fsyncs and renames it into place, so that a
+ * file that looks whole is whole. Closing without commit removes it. The folder must exist. */
+exa_status exa_volume_create(const char *name, const exa_volume_create_options *options, exa_volume **out);
+exa_status exa_volume_commit(exa_volume *volume);
+
+/* Text, number and number-list attributes on a volume being created (kept with the dataset). */
+exa_status exa_volume_set_attribute_text(exa_volume *volume, const char *name, const char *text);
+exa_status exa_volume_set_attribute_doubles(exa_volume *volume, const char *name, const double *values, int count);
+
+exa_status exa_volume_get_info(const exa_volume *volume, exa_volume_info *info);
+
+/* Reads `box` into `data` [z, y, x], dense, converted to `dtype`: integer widening, integer -> float32 and float32 ->
+ * float32 are exact or rounded once; a conversion that could lose values (uint64 -> uint32, float -> integer) is
+ * checked value by value and refused. EXA_ERR_RANGE for a box that is not inside. */
+exa_status exa_volume_read(exa_volume *volume, const exa_box *box, exa_dtype dtype, void *data);
+
+/* Writes `box` from `data` [z, y, x] of `dtype` (converted as above). */
+exa_status exa_volume_write(exa_volume *volume, const exa_box *box, exa_dtype dtype, const void *data);
+
+/* Idempotent; accepts NULL inside. */
+void exa_volume_close(exa_volume **volume);
+
+/* True if the name looks like a volume name ("x.h5:/y", "x.hdf5:y"); splits it. `dataset` may be empty. */
+exa_status exa_volume_split_name(const char *name, char *path, size_t path_bytes, char *dataset, size_t dataset_bytes);
+
+#ifdef __cplusplus
+}
+#endif
+#endif
