@@ -10,6 +10,8 @@
 #include "exaconn/box.h"
 #include "exaconn/status.h"
 
+#include <stdbool.h>
+
 #ifdef __cplusplus
 extern "C" {
 #endif
@@ -27,7 +29,9 @@ typedef struct exa_volume_info {
     char compression[32];    /* "none", "gzip", "zstd", ... */
 } exa_volume_info;
 
-/* Opens for reading. Errors name the file and dataset and, for a dataset that is not there, list those that are. */
+/* Opens for reading. Errors name the file and dataset and, for a dataset that is not there, list those that are. A
+ * name without dataset opens the file's only 3-D dataset. Signed integers are read as the unsigned type of their
+ * size, a negative voxel being refused when it is met; 8-bit enumerations (h5py's bool) are uint8. */
 exa_status exa_volume_open(const char *name, exa_volume **out);
 
 typedef struct exa_volume_create_options {
@@ -46,6 +50,11 @@ exa_status exa_volume_commit(exa_volume *volume);
 /* Text, number and number-list attributes on a volume being created (kept with the dataset). */
 exa_status exa_volume_set_attribute_text(exa_volume *volume, const char *name, const char *text);
 exa_status exa_volume_set_attribute_doubles(exa_volume *volume, const char *name, const double *values, int count);
+
+/* Up to `count` numbers of a stored attribute; *found is false, and `values` untouched, if there is no such attribute
+ * or it does not hold exactly `count` numbers. */
+exa_status exa_volume_get_attribute_doubles(exa_volume *volume, const char *name, double *values, int count,
+                                            bool *found);
 
 exa_status exa_volume_get_info(const exa_volume *volume, exa_volume_info *info);
 

@@ -1,0 +1,38 @@
+/* Shared by the parts of the HDF5 backend: its error texts and its list of what a file holds. */
+#ifndef EXA_VOLUME_HDF5_INTERNAL_H
+#define EXA_VOLUME_HDF5_INTERNAL_H
+
+#include "exaconn/box.h"
+#include "exaconn/status.h"
+
+#include <hdf5.h>
+#include <stdarg.h>
+
+/* Records "<message>: <innermost text of the HDF5 error stack>" and returns the status that the stack suggests:
+ * EXA_ERR_CORRUPT if a filter failed, EXA_ERR_IO if the system reported an error, else `otherwise`. Must follow the
+ * failed HDF5 call at once: the next call empties the stack. */
+exa_status exa_hdf5_error(exa_status otherwise, const char *file, int line, const char *format, ...)
+    __attribute__((format(printf, 4, 5)));
+#define EXA_HDF5_FAIL(otherwise, ...) exa_hdf5_error((otherwise), __FILE__, __LINE__, __VA_ARGS__)
+
+/* The element type, EXA_DTYPE_NONE for one that is no voxel. *is_signed for the integers that need a sign check. */
+exa_dtype exa_hdf5_dtype(hid_t type, bool *is_signed);
+
+/* "uint8", or what a type that is no voxel is called ("float64", "string", ...). */
+void exa_hdf5_type_text(hid_t type, char out[32]);
+
+#define EXA_HDF5_LISTED 12
+
+/* The 3-D datasets of a file. */
+typedef struct exa_hdf5_catalog {
+    int count;                       /* of all 3-D datasets; only the first EXA_HDF5_LISTED are in `name` */
+    char name[EXA_HDF5_LISTED][256]; /* "/raw" */
+    char text[EXA_HDF5_LISTED][64];  /* "250x250x250 uint8" */
+} exa_hdf5_catalog;
+
+exa_status exa_hdf5_list(hid_t file, const char *path, exa_hdf5_catalog *catalog);
+
+/* EXA_ERR_CONFIG: `dataset` is not in the file; says which are, and which name is nearest. */
+exa_status exa_hdf5_missing(hid_t file, const char *path, const char *dataset);
+
+#endif

@@ -1,0 +1,37 @@
+/* What a volume backend is: a struct of function pointers that moves boxes of its own element type.
+ *
+ * volume.c checks boxes, converts element types and words the common errors; a backend never sees a box outside its
+ * shape or another type than its own.
+ */
+#ifndef EXA_VOLUME_INTERNAL_H
+#define EXA_VOLUME_INTERNAL_H
+
+#include "exaconn/volume.h"
+
+typedef struct exa_volume_backend {
+    const char *format;
+    exa_status (*read)(void *self, const exa_box *box, void *data);
+    exa_status (*write)(void *self, const exa_box *box, const void *data);
+    exa_status (*commit)(void *self);
+    exa_status (*set_text)(void *self, const char *name, const char *text);
+    exa_status (*set_doubles)(void *self, const char *name, const double *values, int count);
+    exa_status (*get_doubles)(void *self, const char *name, double *values, int count, bool *found);
+    void (*close)(void *self); /* without commit: removes what was being made */
+} exa_volume_backend;
+
+struct exa_volume {
+    const exa_volume_backend *backend;
+    void *self;           /* owned through backend->close */
+    char *name;           /* owned */
+    exa_volume_info info; /* filled by the backend's open */
+    bool writable;        /* being created and not yet committed */
+    bool committed;       /* nothing but get_info and close from now on */
+};
+
+/* Each backend's two ways in. They fill `info` (but for name and format) and hand over `self`. */
+extern const exa_volume_backend exa_volume_hdf5_backend;
+exa_status exa_volume_hdf5_open(const char *path, const char *dataset, exa_volume_info *info, void **self);
+exa_status exa_volume_hdf5_create(const char *path, const char *dataset, const exa_volume_create_options *options,
+                                  exa_volume_info *info, void **self);
+
+#endif
