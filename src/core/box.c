@@ -73,7 +73,7 @@ exa_status exa_calloc(size_t count, size_t size, const char *what, void *pointer
     void *p;
 
     EXA_TRY(exa_alloc(count, size, what, &p));
-    memset(p, 0, count * size ? count * size : 1);
+    memset(p, 0, count * size); /* did not overflow in exa_alloc */
     memcpy(pointer_out, &p, sizeof p);
     return EXA_OK;
 }

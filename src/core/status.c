@@ -23,16 +23,17 @@ exa_status exa_error_set(exa_status status, const char *file, int line, const ch
 }
 
 exa_status exa_error_context(exa_status status, const char *format, ...) {
-    char prefixed[EXA_ERROR_MESSAGE_BYTES];
+    char prefixed[2 * EXA_ERROR_MESSAGE_BYTES + 2];
     va_list args;
     size_t used;
 
     va_start(args, format);
-    vsnprintf(prefixed, sizeof prefixed, format, args);
+    vsnprintf(prefixed, EXA_ERROR_MESSAGE_BYTES, format, args);
     va_end(args);
     used = strlen(prefixed);
     snprintf(prefixed + used, sizeof prefixed - used, ": %s", last_error.message);
-    memcpy(last_error.message, prefixed, sizeof prefixed);
+    prefixed[EXA_ERROR_MESSAGE_BYTES - 1] = 0;
+    memcpy(last_error.message, prefixed, sizeof last_error.message);
     last_error.status = status;
     return status;
 }

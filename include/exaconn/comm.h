@@ -1,0 +1,30 @@
+/* MPI, started only where a launcher started us: a plain `exaconn run` needs none and pays for none. */
+#ifndef EXACONN_COMM_H
+#define EXACONN_COMM_H
+
+#include "exaconn/status.h"
+
+#include <stdbool.h>
+
+#ifdef __cplusplus
+extern "C" {
+#endif
+
+/* Initialises MPI (funneled: the main thread alone calls it) if mpirun or srun started this process. Collective over
+ * the started processes. Idempotent. */
+exa_status exa_comm_init(void);
+
+/* Finalises what exa_comm_init began. Collective. Idempotent. */
+void exa_comm_finalize(void);
+
+/* 0 and 1 without a launcher. */
+int exa_comm_rank(void);
+int exa_comm_size(void);
+
+/* True if a launcher's environment says so, before any initialisation. */
+bool exa_comm_launched(void);
+
+#ifdef __cplusplus
+}
+#endif
+#endif

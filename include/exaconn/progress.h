@@ -1,0 +1,43 @@
+/* How far a run is: a bar that redraws itself on a terminal, one log line at intervals elsewhere. */
+#ifndef EXACONN_PROGRESS_H
+#define EXACONN_PROGRESS_H
+
+#include "exaconn/status.h"
+
+#include <stdbool.h>
+#include <stdint.h>
+
+#ifdef __cplusplus
+extern "C" {
+#endif
+
+typedef struct exa_progress_state {
+    int64_t seeds_done, seeds; /* the fraction done and the time left follow from these */
+    int64_t objects;
+    int64_t steps;
+    int64_t voxels_filled, voxels;
+} exa_progress_state;
+
+typedef struct exa_progress exa_progress;
+
+/* `interval_s` between lines (a terminal's bar is redrawn ten times a second). Called at every interval, if not NULL:
+ * `report`, e.g. to write a status file. */
+typedef void exa_progress_report(const exa_progress_state *state, double elapsed_s, double eta_s, void *context);
+exa_status exa_progress_create(double interval_s, exa_progress_report *report, void *context, exa_progress **out);
+
+/* Cheap when nothing is due. */
+void exa_progress_update(exa_progress *progress, const exa_progress_state *state);
+
+/* Removes the bar. Accepts NULL inside. */
+void exa_progress_destroy(exa_progress **progress);
+
+/* Seconds left if the seeds go on at the present mean rate; negative if unknown. */
+double exa_progress_eta(const exa_progress_state *state, double elapsed_s);
+
+/* "1 h 02 min", "3 min 20 s", "12 s" into out; returns out. */
+const char *exa_format_duration(double seconds, char out[32]);
+
+#ifdef __cplusplus
+}
+#endif
+#endif

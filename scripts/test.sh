@@ -1,0 +1,51 @@
+#!/usr/bin/env bash
+# Passes the tests: installs what is missing, builds, runs everything. .ci/run calls exactly this.
+#   scripts/test.sh              all labels; then the unit and CLI tests again under ASan + UBSan; then a short fuzz
+#   scripts/test.sh --quick      only the first part
+#   scripts/test.sh -L LABEL     one label of the first part: unit, cli, mpi, fault, python
+# The real data are found through EXACONN_DATA_DIR (default ../shared/data); what needs them skips aloud elsewhere.
+set -euo pipefail
+cd "$(dirname "$0")/.."
+quick=0 label=()
+while [ $# -gt 0 ]; do
+    case "$1" in
+        --quick) quick=1; shift ;;
+        -L) label=(-L "${2:?-L needs a label}"); quick=1; shift 2 ;;
+        -h|--help) sed -n '2,6s/^# \{0,1\}//p' "$0"; exit 0 ;;
+        *) echo "test.sh: unknown option '$1' (see --help)" >&2; exit 2 ;;
+    esac
+done
+step() { printf '\n== %s (%s)\n' "$*" "$(date +%H:%M:%S)"; }
+jobs=$(nproc)
+
+step "dependencies"
+scripts/install_deps.sh --tests
+python=build/python/bin/python
+if ! "$python" -c 'import numpy, h5py, hdf5plugin, jsonschema' 2>/dev/null; then
+    # Debian's own python3 first: it is the one whose venv module install_deps.sh installed.
+    for base in /usr/bin/python3 python3; do
+        "$base" -m venv build/python 2>/dev/null && break
+    done
+    "$python" -m pip install --quiet --disable-pip-version-check numpy h5py hdf5plugin jsonschema ||
+        echo "test.sh: no Python packages to be had; the python tests will skip" >&2
+fi
+export EXACONN_PYTHON=$PWD/$python
+
+step "build"
+cmake --preset default >/dev/null
+cmake --build --preset default -j "$jobs"
+
+step "tests"
+ctest --preset default "${label[@]+"${label[@]}"}"
+[ "$quick" -eq 0 ] || exit 0
+
+step "build with AddressSanitizer and UndefinedBehaviorSanitizer"
+cmake --preset asan >/dev/null
+cmake --build --preset asan -j "$jobs"
+step "tests under the sanitizers"
+ctest --preset asan
+
+step "short fuzz"
+bash tests/fuzz/smoke.sh
+
+step "all passed"

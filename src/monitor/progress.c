@@ -1,0 +1,126 @@
+/* The progress bar and its quiet sibling. The bar lives on the last line of the terminal; log lines ask it, through
+ * the log's hook, to step aside. */
+#include "exaconn/progress.h"
+#include "exaconn/log.h"
+
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/ioctl.h>
+#include <time.h>
+#include <unistd.h>
+
+struct exa_progress {
+    bool terminal;
+    double interval_s, began, next_draw, next_report;
+    exa_progress_report *report;
+    void *context;
+    char line[256]; /* the bar as last drawn */
+};
+
+static double now(void) {
+    struct timespec t;
+    clock_gettime(CLOCK_MONOTONIC, &t);
+    return (double)t.tv_sec + 1e-9 * (double)t.tv_nsec;
+}
+
+const char *exa_format_duration(double seconds, char out[32]) {
+    long s = seconds < 0 ? 0 : (long)(seconds + 0.5);
+    if (s >= 3600) {
+        snprintf(out, 32, "%ld h %02ld min", s / 3600, s % 3600 / 60);
+    } else if (s >= 60) {
+        snprintf(out, 32, "%ld min %02ld s", s / 60, s % 60);
+    } else {
+        snprintf(out, 32, "%ld s", s);
+    }
+    return out;
+}
+
+double exa_progress_eta(const exa_progress_state *state, double elapsed_s) {
+    if (state->seeds_done <= 0 || state->seeds <= 0) return -1.0;
+    return elapsed_s * (double)(state->seeds - state->seeds_done) / (double)state->seeds_done;
+}
+
+static void erase(const exa_progress *p) {
+    if (p->line[0]) fprintf(stderr, "\r\033[K");
+}
+
+static void log_hook(bool before, void *context) {
+    exa_progress *p = context;
+    if (before) {
+        erase(p);
+    } else if (p->line[0]) {
+        fprintf(stderr, "%s", p->line);
+    }
+}
+
+exa_status exa_progress_create(double interval_s, exa_progress_report *report, void *context, exa_progress **out) {
+    exa_progress *p = calloc(1, sizeof *p);
+
+    EXA_CHECK(p, EXA_ERR_MEMORY, "cannot allocate a progress bar");
+    p->terminal = isatty(STDERR_FILENO) && getenv("NO_PROGRESS_BAR") == NULL;
+    p->interval_s = interval_s > 0 ? interval_s : 10.0;
+    p->began = now();
+    p->next_report = p->began + p->interval_s;
+    p->report = report;
+    p->context = context;
+    if (p->terminal) exa_log_set_hook(log_hook, p);
+    *out = p;
+    return EXA_OK;
+}
+
+static void format_state(const exa_progress_state *s, double elapsed, char *out, size_t size) {
+    double eta = exa_progress_eta(s, elapsed), rate = elapsed > 0 ? (double)s->steps / elapsed : 0.0;
+    double filled = s->voxels > 0 ? 100.0 * (double)s->voxels_filled / (double)s->voxels : 0.0;
+    char left[32] = "unknown";
+
+    if (eta >= 0) exa_format_duration(eta, left);
+    snprintf(out, size, "seeds %lld/%lld | objects %lld | filled %.1f %% | steps %lld, %.1f/s | %.0f kvox/s | left ~%s",
+             (long long)s->seeds_done, (long long)s->seeds, (long long)s->objects, filled, (long long)s->steps, rate,
+             elapsed > 0 ? (double)s->voxels_filled / elapsed / 1e3 : 0.0, left);
+}
+
+static void draw_bar(exa_progress *p, const exa_progress_state *s, double elapsed) {
+    enum { CELLS = 20 };
+    char text[200], bar[CELLS + 1];
+    struct winsize size = {0};
+    double done = s->seeds > 0 ? (double)s->seeds_done / (double)s->seeds : 0.0;
+    int filled = (int)(done * CELLS), width = 120;
+
+    if (ioctl(STDERR_FILENO, TIOCGWINSZ, &size) == 0 && size.ws_col > 0) width = size.ws_col;
+    for (int i = 0; i < CELLS; i++) bar[i] = i < filled ? '#' : '.';
+    bar[CELLS] = 0;
+    format_state(s, elapsed, text, sizeof text);
+    snprintf(p->line, sizeof p->line, "[%s] %3.0f %% %s", bar, 100.0 * done, text);
+    if ((int)strlen(p->line) >= width) p->line[width > 1 ? width - 1 : 0] = 0;
+    fprintf(stderr, "\r\033[K%s", p->line);
+}
+
+void exa_progress_update(exa_progress *p, const exa_progress_state *state) {
+    double t = now(), elapsed = t - p->began;
+    char text[200];
+
+    if (p->terminal && t >= p->next_draw) {
+        draw_bar(p, state, elapsed);
+        p->next_draw = t + 0.1;
+    }
+    if (t < p->next_report) return;
+    p->next_report = t + p->interval_s;
+    if (!p->terminal) {
+        format_state(state, elapsed, text, sizeof text);
+        EXA_INFO("%s", text);
+    }
+    if (p->report) p->report(state, elapsed, exa_progress_eta(state, elapsed), p->context);
+}
+
+void exa_progress_destroy(exa_progress **progress) {
+    exa_progress *p = *progress;
+
+    if (!p) return;
+    if (p->terminal) {
+        exa_log_set_hook(NULL, NULL);
+        erase(p);
+    }
+    free(p);
+    *progress = NULL;
+}
