@@ -154,7 +154,7 @@ static exa_status find_payload(const unsigned char *image, size_t size, size_t *
 exa_status exa_weights_file_commit(exa_weights_file *file) {
     unsigned char *bytes = NULL, *image;
     ssize_t size, got;
-    size_t start;
+    size_t start = 0;
     exa_status st = EXA_OK;
 
     EXA_TRY(EXA_WEIGHTS_H5(file, H5Fflush(file->h5, H5F_SCOPE_GLOBAL), "finish", file->path));
