@@ -1,1 +1,22 @@
-# Instruction-set builds of the SIMD kernels: filled in by kernels/ (see kernels/README.md).
+# The vectorised kernels (kernels/simd/) are compiled once per instruction set; kernels/conv3d.c chooses at run time.
+#   portable  16-byte vectors, the compiler's baseline (SSE2, Neon, ...)
+#   avx2      32-byte vectors, AVX2 + FMA        x86-64 only
+#   avx512    64-byte vectors, F + VL + DQ + BW  x86-64 only
+# -O3 unrolls the register blocks whatever the build type; fused multiply-adds are allowed here and only here.
+function(exa_simd_build isa floats)
+    add_library(exa_simd_${isa} OBJECT
+                ${CMAKE_SOURCE_DIR}/kernels/simd/conv3d_direct.c ${CMAKE_SOURCE_DIR}/kernels/simd/conv3d_winograd.c)
+    target_include_directories(exa_simd_${isa} PRIVATE ${CMAKE_SOURCE_DIR}/include ${CMAKE_SOURCE_DIR}/kernels)
+    set_target_properties(exa_simd_${isa} PROPERTIES POSITION_INDEPENDENT_CODE ON)
+    exa_compile_options(exa_simd_${isa})
+    target_compile_definitions(exa_simd_${isa} PRIVATE EXA_SIMD_NAME=${isa} EXA_SIMD_FLOATS=${floats})
+    target_compile_options(exa_simd_${isa} PRIVATE -O3 -ffp-contract=fast ${ARGN})
+    target_sources(exa_kernels PRIVATE $<TARGET_OBJECTS:exa_simd_${isa}>)
+endfunction()
+
+exa_simd_build(portable 4)
+if(CMAKE_SYSTEM_PROCESSOR MATCHES "^(x86_64|AMD64|amd64)$")
+    exa_simd_build(avx2 8 -mavx2 -mfma)
+    exa_simd_build(avx512 16 -mavx512f -mavx512vl -mavx512dq -mavx512bw -mavx2 -mfma -mprefer-vector-width=512)
+    target_compile_definitions(exa_kernels PRIVATE EXA_SIMD_X86)
+endif()
