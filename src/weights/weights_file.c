@@ -44,6 +44,8 @@ exa_status exa_weights_file_make(const char *path, exa_weights_file **out) {
     EXA_TRY(exa_calloc(1, sizeof *file, "a weights file", &file));
     memcpy(file->path, path, strlen(path) + 1);
     file->h5 = H5I_INVALID_HID;
+    /* libhdf5 takes two images of one name for the same file, and refuses an image if a file of that name exists. */
+    snprintf(file->h5_name, sizeof file->h5_name, "/dev/null/weights-%p", (void *)file);
     *out = file;
     return EXA_OK;
 }
@@ -273,7 +275,7 @@ static exa_status open_image(exa_weights_file *file, const void *data, size_t si
     /* libhdf5 copies the image and does not write to it. */
     EXA_GOTO(done, EXA_WEIGHTS_H5(file, H5Pset_file_image(fapl, (void *)(uintptr_t)data, size), "copy", "the contents"));
     file->size = size;
-    file->h5 = H5Fopen(file->path, H5F_ACC_RDONLY, fapl);
+    file->h5 = H5Fopen(file->h5_name, H5F_ACC_RDONLY, fapl);
     EXA_GOTO(done, EXA_WEIGHTS_H5(file, file->h5, "open", "/"));
     EXA_GOTO(done, walk_group(&w, file->h5));
     if (file->count > 1) qsort(file->items, file->count, sizeof *file->items, by_name);

@@ -20,7 +20,8 @@ exa_status exa_weights_file_create(const char *path, const char *kind, int64_t v
     EXA_GOTO(done, exa_weights_file_access(file, &fapl));
     EXA_GOTO(done, EXA_WEIGHTS_H5(file, fcpl = H5Pcreate(H5P_FILE_CREATE), "prepare", path));
     EXA_GOTO(done, EXA_WEIGHTS_H5(file, H5Pset_userblock(fcpl, EXA_WEIGHTS_HEADER), "prepare", path));
-    EXA_GOTO(done, EXA_WEIGHTS_H5(file, file->h5 = H5Fcreate(path, H5F_ACC_TRUNC, fcpl, fapl), "create", path));
+    file->h5 = H5Fcreate(file->h5_name, H5F_ACC_TRUNC, fcpl, fapl);
+    EXA_GOTO(done, EXA_WEIGHTS_H5(file, file->h5, "create", path));
     EXA_GOTO(done, exa_weights_file_set_text(file, "kind", kind));
     EXA_GOTO(done, exa_weights_file_set_integers(file, "kind_version", &version, 1));
     *out = file;
@@ -89,16 +90,15 @@ static exa_status check_count(const char *name, int count) {
 }
 
 exa_status exa_weights_file_set_text(exa_weights_file *file, const char *name, const char *text) {
-    size_t bytes = strlen(text) + 1;
     hid_t type = H5I_INVALID_HID;
     exa_status st = EXA_OK;
 
-    EXA_CHECK(bytes < EXA_WEIGHTS_MAX_TEXT, EXA_ERR_RANGE, "attribute '%s' is longer than %d bytes", name,
-              EXA_WEIGHTS_MAX_TEXT - 2);
+    EXA_CHECK(strlen(text) < EXA_WEIGHTS_MAX_TEXT, EXA_ERR_RANGE, "attribute '%s' is longer than %d bytes", name,
+              EXA_WEIGHTS_MAX_TEXT - 1);
     EXA_TRY(EXA_WEIGHTS_H5(file, type = H5Tcopy(H5T_C_S1), "prepare attribute", name));
-    EXA_GOTO(done, EXA_WEIGHTS_H5(file, H5Tset_size(type, bytes), "prepare attribute", name));
+    EXA_GOTO(done, EXA_WEIGHTS_H5(file, H5Tset_size(type, H5T_VARIABLE), "prepare attribute", name));
     EXA_GOTO(done, EXA_WEIGHTS_H5(file, H5Tset_cset(type, H5T_CSET_UTF8), "prepare attribute", name));
-    EXA_GOTO(done, write_attribute(file, name, type, type, text, 0));
+    EXA_GOTO(done, write_attribute(file, name, type, type, &text, 0));
 done:
     H5Tclose(type);
     return st;
