@@ -13,6 +13,7 @@
 #define EXACONN_RUN_DIRECTORY_H
 
 #include "exaconn/file.h"
+#include "exaconn/job.h"
 #include "exaconn/status.h"
 
 #include <stdbool.h>
@@ -29,11 +30,10 @@ typedef enum exa_run_state {
     EXA_RUN_COMPLETE     /* summary.json is there */
 } exa_run_state;
 
-/* Creates or opens `path` for the job given as effective JSON text, and locks it against a second run. Refused
+/* Creates or opens job->output and locks it against a second run. Refused
  * (EXA_ERR_CONFIG): a folder with other things in it; one whose job differs in anything that can change the result,
  * naming the keys; one that another process is working in. */
-exa_status exa_run_directory_open(const char *path, const char *job_json, exa_run_directory **out,
-                                  exa_run_state *state);
+exa_status exa_run_directory_open(const exa_job *job, exa_run_directory **out, exa_run_state *state);
 void exa_run_directory_close(exa_run_directory **directory);
 
 /* Full path of a file in it. */

@@ -1,7 +1,6 @@
-/* Creation, locking and recognition of run directories; comparison of jobs. */
+/* Creation, locking and recognition of run directories. */
 #include "exaconn/run_directory.h"
 
-#include <cjson/cJSON.h>
 #include <dirent.h>
 #include <errno.h>
 #include <fcntl.h>
@@ -11,76 +10,28 @@
 #include <sys/file.h>
 #include <unistd.h>
 
-enum { MAX_JOB_BYTES = 64 << 20 };
-
 struct exa_run_directory {
     char path[EXA_PATH_BYTES];
     int lock; /* file descriptor */
 };
 
-/* Keys that steer how the work is done, never what comes out. */
-static bool is_free_key(const char *path) {
-    static const char *const keys[] = {"compute.threads", "compute.bind", "compute.memory_limit_gib", "progress",
-                                       "log_level", "output", "$schema"};
-    for (size_t i = 0; i < sizeof keys / sizeof *keys; i++) {
-        size_t n = strlen(keys[i]);
-        if (strncmp(path, keys[i], n) == 0 && (path[n] == 0 || path[n] == '.')) return true;
-    }
-    return false;
-}
-
-static void add_difference(char *text, size_t size, const char *path, const cJSON *there, const cJSON *now) {
-    char *a = there ? cJSON_PrintUnformatted(there) : NULL, *b = now ? cJSON_PrintUnformatted(now) : NULL;
-    size_t used = strlen(text);
-
-    if (used < size) {
-        snprintf(text + used, size - used, "%s%s was %.80s and is now %.80s", used ? "; " : "", path,
-                 a ? a : "absent", b ? b : "absent");
-    }
-    cJSON_free(a);
-    cJSON_free(b);
-}
-
-/* Appends to `text` every key below `path` in which the two jobs differ. */
-static void compare_jobs(const cJSON *there, const cJSON *now, const char *path, char *text, size_t size) {
-    const cJSON *item;
-    char below[256];
-
-    if (is_free_key(path) || cJSON_Compare(there, now, true)) return;
-    if (!cJSON_IsObject(there) || !cJSON_IsObject(now)) {
-        add_difference(text, size, path, there, now);
-        return;
-    }
-    cJSON_ArrayForEach(item, there) {
-        snprintf(below, sizeof below, "%s%s%s", path, *path ? "." : "", item->string);
-        compare_jobs(item, cJSON_GetObjectItemCaseSensitive(now, item->string), below, text, size);
-    }
-    cJSON_ArrayForEach(item, now) {
-        if (cJSON_GetObjectItemCaseSensitive(there, item->string)) continue;
-        snprintf(below, sizeof below, "%s%s%s", path, *path ? "." : "", item->string);
-        compare_jobs(NULL, item, below, text, size);
-    }
-}
-
-static exa_status check_same_job(const char *directory, const char *job_path, const char *job_json) {
-    char *text = NULL, differences[1024] = "";
-    size_t size;
-    cJSON *there = NULL, *now = NULL;
+static exa_status check_same_job(const char *directory, const char *job_path, const exa_job *job) {
+    exa_job there = {0};
+    char *differences = NULL;
     exa_status st = EXA_OK;
 
-    EXA_TRY(exa_file_read_all(job_path, MAX_JOB_BYTES, &text, &size));
-    there = cJSON_Parse(text);
-    now = cJSON_Parse(job_json);
-    EXA_CHECK_GOTO(done, there && now, EXA_ERR_FORMAT,
-                   "'%s' is not valid JSON. Hint: the run directory is damaged; use another output folder", job_path);
-    compare_jobs(there, now, "", differences, sizeof differences);
+    st = exa_job_read(job_path, &there);
+    if (st != EXA_OK) {
+        return exa_error_context(st, "the run directory '%s' cannot be continued (use another output folder)",
+                                 directory);
+    }
+    EXA_GOTO(done, exa_job_differences(&there, job, true, &differences));
     EXA_CHECK_GOTO(done, !*differences, EXA_ERR_CONFIG,
-                   "'%s' holds a run of another job: %s. Hint: give this job another output folder, or remove that one",
+                   "'%s' holds a run of another job:\n%s Hint: give this job another \"output\", or remove that folder",
                    directory, differences);
 done:
-    cJSON_Delete(there);
-    cJSON_Delete(now);
-    free(text);
+    exa_job_destroy(&there);
+    free(differences);
     return st;
 }
 
@@ -102,33 +53,46 @@ static exa_status check_empty(const char *path) {
 
 static exa_status take_lock(exa_run_directory *d) {
     char path[EXA_PATH_BYTES];
+    int locked = -1;
 
     EXA_TRY(exa_path_join(path, d->path, "lock"));
     d->lock = open(path, O_RDWR | O_CREAT | O_CLOEXEC, 0666);
     EXA_CHECK(d->lock >= 0, EXA_ERR_IO, "cannot write in the run directory '%s': %s. Hint: check its permissions, "
               "or name another folder in \"output\"", d->path, strerror(errno));
-    EXA_CHECK(flock(d->lock, LOCK_EX | LOCK_NB) == 0, EXA_ERR_CONFIG,
+    /* `exaconn status` holds it for an instant: try for a moment. */
+    for (int i = 0; i < 20 && (locked = flock(d->lock, LOCK_EX | LOCK_NB)) != 0; i++) usleep(10000);
+    EXA_CHECK(locked == 0, EXA_ERR_CONFIG,
               "another exaconn is working in '%s'. Hint: exaconn status '%s' shows how far it is", d->path, d->path);
     return EXA_OK;
 }
 
-static exa_status find_state(const exa_run_directory *d, const char *job_json, exa_run_state *state) {
-    char job[EXA_PATH_BYTES], summary[EXA_PATH_BYTES];
+static exa_status write_job(const exa_run_directory *d, const exa_job *job) {
+    char *text;
+    exa_status st;
 
-    EXA_TRY(exa_path_join(job, d->path, "job.json"));
+    EXA_TRY(exa_job_write_json(job, &text));
+    st = exa_run_directory_write(d, "job.json", text);
+    free(text);
+    return st;
+}
+
+static exa_status find_state(const exa_run_directory *d, const exa_job *job, exa_run_state *state) {
+    char job_path[EXA_PATH_BYTES], summary[EXA_PATH_BYTES];
+
+    EXA_TRY(exa_path_join(job_path, d->path, "job.json"));
     EXA_TRY(exa_path_join(summary, d->path, "summary.json"));
-    if (!exa_file_exists(job)) {
+    if (!exa_file_exists(job_path)) {
         EXA_TRY(check_empty(d->path));
         *state = EXA_RUN_NEW;
-        return exa_run_directory_write(d, "job.json", job_json);
+        return write_job(d, job);
     }
-    EXA_TRY(check_same_job(d->path, job, job_json));
+    EXA_TRY(check_same_job(d->path, job_path, job));
     *state = exa_file_exists(summary) ? EXA_RUN_COMPLETE : EXA_RUN_INTERRUPTED;
     return EXA_OK;
 }
 
-exa_status exa_run_directory_open(const char *path, const char *job_json, exa_run_directory **out,
-                                  exa_run_state *state) {
+exa_status exa_run_directory_open(const exa_job *job, exa_run_directory **out, exa_run_state *state) {
+    const char *path = job->output;
     exa_run_directory *d = calloc(1, sizeof *d);
     exa_status st;
 
@@ -139,7 +103,7 @@ exa_status exa_run_directory_open(const char *path, const char *job_json, exa_ru
     /* A foreign folder is refused before anything is put into it. */
     if (st == EXA_OK && !exa_run_directory_recognise(path, NULL)) st = check_empty(path);
     if (st == EXA_OK) st = take_lock(d);
-    if (st == EXA_OK) st = find_state(d, job_json, state);
+    if (st == EXA_OK) st = find_state(d, job, state);
     if (st != EXA_OK) {
         exa_run_directory_close(&d);
         return st;

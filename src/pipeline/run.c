@@ -1,0 +1,258 @@
+/* The order of a run: inputs, memory, directory, threads, voxels, seeds, flood, files. */
+#include "exaconn/run.h"
+#include "run_internal.h"
+
+#include "exaconn/comm.h"
+#include "exaconn/log.h"
+#include "exaconn/progress.h"
+#include "exaconn/version.h"
+
+#include <signal.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <time.h>
+
+static volatile sig_atomic_t stop_signal;
+
+double exa_run_now(void) {
+    struct timespec t;
+    clock_gettime(CLOCK_MONOTONIC, &t);
+    return (double)t.tv_sec + 1e-9 * (double)t.tv_nsec;
+}
+
+static void on_signal(int number) {
+    stop_signal = number;
+}
+
+static void catch_signals(bool on) {
+    struct sigaction action = {.sa_handler = on ? on_signal : SIG_DFL};
+    /* A second signal ends the process the ordinary way. */
+    action.sa_flags = (int)SA_RESETHAND;
+    sigaction(SIGINT, &action, NULL);
+    sigaction(SIGTERM, &action, NULL);
+    if (on) stop_signal = 0;
+}
+
+static exa_status check_stop(void) {
+    EXA_CHECK(!stop_signal, EXA_ERR_CANCELLED, "stopped by signal %d (%s); nothing was written. Hint: the same command "
+              "begins again", (int)stop_signal, strsignal((int)stop_signal));
+    return EXA_OK;
+}
+
+/* ---- preparation --------------------------------------------------------------------------------------------- */
+
+static exa_status check_ranks(void) {
+    EXA_TRY(exa_comm_init());
+    EXA_CHECK(exa_comm_size() == 1, EXA_ERR_CONFIG,
+              "%d ranks were started, but this version segments a box on one. Hint: start one rank (mpirun -n 1) and "
+              "let it use the cores as threads; several ranks come with chunked runs", exa_comm_size());
+    return EXA_OK;
+}
+
+static exa_status choose_backend(const exa_job *job) {
+    EXA_CHECK(job->compute.backend != EXA_JOB_BACKEND_CUDA, EXA_ERR_UNSUPPORTED,
+              "compute.backend is \"cuda\", but this version has no CUDA network yet. Hint: use \"auto\" or \"cpu\"");
+    if (job->compute.backend == EXA_JOB_BACKEND_AUTO) EXA_INFO("backend: cpu (this version has no CUDA network yet)");
+    return EXA_OK;
+}
+
+static exa_status start_network(exa_run_work *w) {
+    const exa_job *job = w->job;
+    bool bind = job->compute.bind == EXA_JOB_ON ||
+                (job->compute.bind == EXA_JOB_AUTO && w->threads > 1 && w->threads == exa_cpu_cores());
+
+    EXA_TRY(exa_pool_create(w->threads, bind, &w->pool));
+    EXA_TRY(exa_ffn_net_create(w->inputs.model, (exa_ffn_kernel)job->compute.kernel, job->compute.isa, w->pool,
+                               &w->net));
+    EXA_INFO("network: depth %d, %d features, FOV %lld x %lld x %lld, %s", w->inputs.model->depth,
+             w->inputs.model->features, (long long)w->inputs.model->fov[0], (long long)w->inputs.model->fov[1],
+             (long long)w->inputs.model->fov[2], exa_ffn_net_description(w->net));
+    return EXA_OK;
+}
+
+/* Seeds named by the user are voxels of the volume; the canvas counts from the box's start. */
+static exa_status points_in_box(const exa_run_work *w, exa_coord **points) {
+    const exa_job *job = w->job;
+
+    EXA_TRY(exa_alloc(3 * job->seeds.point_count, sizeof(exa_coord), "the list of seeds", points));
+    for (size_t i = 0; i < job->seeds.point_count; i++) {
+        for (int a = 0; a < 3; a++) (*points)[3 * i + (size_t)a] = job->seeds.points[i][a] - w->inputs.box.start[a];
+    }
+    return EXA_OK;
+}
+
+static exa_status make_seeds(exa_run_work *w, exa_seed_list *seeds) {
+    const exa_job *job = w->job;
+    exa_seed_options o = {.policy = (exa_seed_policy)job->seeds.policy, .offsets = job->seeds.offsets,
+                          .offset_count = (int)job->seeds.offset_count, .point_count = job->seeds.point_count};
+    exa_coord *points = NULL;
+    double began = exa_run_now();
+    size_t too_near = 0;
+    exa_status st = EXA_OK;
+
+    memcpy(o.step, job->seeds.step, sizeof o.step);
+    EXA_GOTO(done, points_in_box(w, &points));
+    o.points = points;
+    EXA_GOTO(done, exa_seed_make(&o, &w->image, w->excluded, w->inputs.model->fov, w->pool, NULL, seeds, &too_near));
+    w->times.seed_s = exa_run_now() - began;
+    if (too_near) EXA_WARN("%zu listed seeds are nearer to the border than half a FOV and are left out", too_near);
+    EXA_INFO("seeds: %zu by policy %s in %.1f s", seeds->count, exa_seed_policy_name(o.policy), w->times.seed_s);
+    if (seeds->count == 0) EXA_WARN("no seeds: the segmentation will be empty. Is the image constant, or all masked?");
+done:
+    free(points);
+    return st;
+}
+
+static exa_status make_canvas(exa_run_work *w) {
+    const exa_job *job = w->job;
+    exa_canvas_options o = {.ffn = w->inputs.model->options, .probability_map = job->segmentation.probability_map,
+                            .max_seeds = job->limits.max_seeds, .max_objects = job->limits.max_objects,
+                            .max_steps = job->limits.max_steps};
+    exa_seed_list seeds;
+
+    memcpy(o.fov, w->inputs.model->fov, sizeof o.fov);
+    memcpy(o.deltas, w->inputs.model->deltas, sizeof o.deltas);
+    EXA_TRY(make_seeds(w, &seeds));
+    EXA_TRY(exa_canvas_create(&o, &w->image, &seeds, w->excluded, &w->canvas));
+    free(w->excluded);
+    w->excluded = NULL;
+    return exa_run_load_initial(w);
+}
+
+/* ---- the flood ----------------------------------------------------------------------------------------------- */
+
+typedef struct tick_context {
+    exa_run_work *work;
+    exa_progress *progress;
+} tick_context;
+
+static void report_progress(const exa_progress_state *state, double elapsed_s, double eta_s, void *context) {
+    (void)state;
+    (void)elapsed_s;
+    /* A status file that cannot be written must not end a run that goes well. */
+    if (exa_run_write_status(context, "running", eta_s) != EXA_OK) EXA_WARN("%s", exa_error_last()->message);
+}
+
+static exa_status tick(void *context) {
+    tick_context *t = context;
+    const exa_canvas_counters *c = exa_canvas_get_counters(t->work->canvas);
+    const exa_progress_state state = {.seeds_done = (int64_t)exa_canvas_seeds_done(t->work->canvas),
+                                      .seeds = (int64_t)exa_canvas_seed_count(t->work->canvas),
+                                      .objects = c->objects, .steps = c->steps,
+                                      .voxels_filled = c->voxels_segmented, .voxels = t->work->inputs.voxels};
+    exa_progress_update(t->progress, &state);
+    return check_stop();
+}
+
+static exa_status flood(exa_run_work *w) {
+    tick_context context = {.work = w};
+    exa_flood_times times = {0};
+    exa_status st = EXA_OK;
+
+    EXA_TRY(exa_progress_create(w->job->progress.interval_s, report_progress, w, &context.progress));
+    EXA_GOTO(done, exa_flood_run(w->net, &w->canvas, 1, tick, &context, &times));
+    w->times.flood_s = times.total_s;
+    w->times.network_s = times.network_s;
+done:
+    exa_progress_destroy(&context.progress);
+    return st;
+}
+
+/* ---- a whole run --------------------------------------------------------------------------------------------- */
+
+static void print_summary(const exa_run_work *w) {
+    const exa_canvas_counters *c = exa_canvas_get_counters(w->canvas);
+    char path[EXA_PATH_BYTES] = "", time_text[32];
+
+    exa_run_directory_path(w->directory, "segmentation.h5", path);
+    EXA_INFO("done in %s: %lld objects of %lld floods, %lld steps (%.1f/s), %.1f %% of the voxels labelled, %.0f kvox/s",
+             exa_format_duration(w->times.total_s, time_text), (long long)c->objects, (long long)c->floods,
+             (long long)c->steps, w->times.flood_s > 0 ? (double)c->steps / w->times.flood_s : 0.0,
+             100.0 * (double)c->voxels_segmented / (double)w->inputs.voxels,
+             (double)w->inputs.voxels / w->times.total_s / 1e3);
+    EXA_INFO("time outside the network: %.1f %%", 100.0 * (1.0 - w->times.network_s / w->times.total_s));
+    if (exa_canvas_limit_reached(w->canvas)) EXA_WARN("a limit of the job (\"limits\") ended the run early");
+    EXA_INFO("segmentation: %s:/segmentation", path);
+    EXA_INFO("look at it:   exaconn render --raw '%s' --seg '%s:/segmentation' --slice z=%lld -o slice.png",
+             w->job->volume, path, (long long)(w->inputs.box.start[0] + w->inputs.box.shape[0] / 2));
+}
+
+static exa_status work(exa_run_work *w) {
+    EXA_TRY(start_network(w));
+    EXA_TRY(exa_run_write_status(w, "running", -1.0));
+    EXA_TRY(exa_run_load_raw(w));
+    EXA_TRY(exa_run_load_exclusion(w));
+    EXA_TRY(check_stop());
+    EXA_TRY(make_canvas(w));
+    EXA_TRY(check_stop());
+    EXA_TRY(flood(w));
+    EXA_TRY(exa_run_write_segmentation(w));
+    EXA_TRY(exa_run_write_attempts(w));
+    w->times.total_s = exa_run_now() - w->began;
+    EXA_TRY(exa_run_write_summary(w));
+    EXA_TRY(exa_run_write_status(w, "complete", -1.0));
+    print_summary(w);
+    return EXA_OK;
+}
+
+/* Opens log and work in the locked directory; whatever happens is in the log and in status.json. */
+static exa_status run_in_directory(exa_run_work *w, exa_run_state state) {
+    char log_path[EXA_PATH_BYTES];
+    exa_status st;
+
+    if (state == EXA_RUN_COMPLETE) {
+        EXA_INFO("'%s' is complete already: nothing to do. Hint: name another \"output\" to run again", w->job->output);
+        return EXA_OK;
+    }
+    EXA_TRY(exa_run_directory_path(w->directory, "run.log", log_path));
+    EXA_TRY(exa_log_open_file(log_path));
+    EXA_INFO("%s", exa_version_line());
+    EXA_INFO("run directory: %s", w->job->output);
+    if (state == EXA_RUN_INTERRUPTED) EXA_INFO("an earlier run here did not finish; beginning again");
+    catch_signals(true);
+    st = work(w);
+    catch_signals(false);
+    if (st != EXA_OK) {
+        const exa_error error = *exa_error_last();
+        exa_log_write(EXA_LOG_DEBUG, "failed: %s", error.message);
+        exa_run_write_status(w, st == EXA_ERR_CANCELLED ? "interrupted" : "failed", -1.0);
+        exa_error_restore(&error);
+    }
+    exa_log_close_file();
+    return st;
+}
+
+static void release(exa_run_work *w) {
+    exa_canvas_destroy(&w->canvas);
+    exa_ffn_net_destroy(&w->net);
+    exa_pool_destroy(&w->pool);
+    free(w->raw);
+    free(w->excluded);
+    free(w->initial_ids);
+    exa_inputs_close(&w->inputs);
+    exa_run_directory_close(&w->directory);
+}
+
+exa_status exa_run(const exa_job *job) {
+    exa_run_work w = {.job = job, .began = exa_run_now()};
+    exa_run_state state;
+    time_t t = time(NULL);
+    struct tm utc;
+    exa_status st = EXA_OK;
+
+    gmtime_r(&t, &utc);
+    strftime(w.started, sizeof w.started, "%Y-%m-%dT%H:%M:%SZ", &utc);
+    EXA_GOTO(done, check_ranks());
+    EXA_GOTO(done, choose_backend(job));
+    EXA_GOTO(done, exa_plan_threads(job, &w.threads));
+    EXA_GOTO(done, exa_inputs_open(job, &w.inputs));
+    exa_plan_make(job, &w.inputs, &w.plan);
+    EXA_GOTO(done, exa_plan_check_memory(&w.plan));
+    EXA_GOTO(done, exa_run_directory_open(job, &w.directory, &state));
+    EXA_GOTO(done, run_in_directory(&w, state));
+done:
+    release(&w);
+    exa_comm_finalize();
+    return st;
+}

@@ -1,0 +1,214 @@
+/* What a run leaves behind: the segmentation, the attempts, the status and the summary. */
+#include "run_internal.h"
+
+#include "exaconn/log.h"
+#include "exaconn/progress.h"
+#include "exaconn/version.h"
+
+#include <cjson/cJSON.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <time.h>
+#include <unistd.h>
+
+exa_segid exa_run_global_id(const exa_run_work *w, int32_t id) {
+    if ((size_t)id <= w->initial_count) return w->initial_ids[id - 1];
+    return w->next_global + (exa_segid)id - 1 - w->initial_count;
+}
+
+/* ---- volumes ------------------------------------------------------------------------------------------------- */
+
+static exa_status create_output(const exa_run_work *w, const char *path, const char *dataset, exa_dtype dtype,
+                                exa_volume **volume) {
+    char name[EXA_PATH_BYTES + 32];
+    exa_volume_create_options o = {.dtype = dtype, .zstd_level = (int)w->job->segmentation.zstd_level};
+    double offset[3];
+
+    for (int a = 0; a < 3; a++) {
+        o.shape[a] = w->inputs.box.shape[a];
+        o.chunk[a] = w->job->segmentation.chunk[a] < o.shape[a] ? w->job->segmentation.chunk[a] : o.shape[a];
+        o.voxel_size_nm[a] = w->inputs.voxel_size_nm[a];
+        offset[a] = (double)w->inputs.box.start[a];
+    }
+    snprintf(name, sizeof name, "%s:%s", path, dataset);
+    EXA_TRY(exa_volume_create(name, &o, volume));
+    EXA_TRY(exa_volume_set_attribute_doubles(*volume, "offset_zyx_vx", offset, 3));
+    EXA_TRY(exa_volume_set_attribute_text(*volume, "source_volume", w->job->volume));
+    EXA_TRY(exa_volume_set_attribute_text(*volume, "weights_sha256", w->inputs.model->weights_sha256));
+    return exa_volume_set_attribute_text(*volume, "made_by", exa_version_line());
+}
+
+static exa_status write_labels(const exa_run_work *w, exa_volume *volume) {
+    const int32_t *label = exa_canvas_segmentation(w->canvas);
+    const exa_coord *n = w->inputs.box.shape, rows = w->job->segmentation.chunk[0];
+    size_t plane = (size_t)(n[1] * n[2]);
+    exa_segid *slab = NULL;
+    exa_status st = EXA_OK;
+
+    EXA_TRY(exa_alloc(plane * (size_t)(rows < n[0] ? rows : n[0]), sizeof *slab, "an output slab", &slab));
+    for (exa_coord z = 0; z < n[0]; z += rows) {
+        exa_box box = {{z, 0, 0}, {z + rows < n[0] ? rows : n[0] - z, n[1], n[2]}};
+        const int32_t *from = label + (size_t)z * plane;
+        for (size_t i = 0; i < plane * (size_t)box.shape[0]; i++) {
+            slab[i] = from[i] > 0 ? exa_run_global_id(w, from[i]) : 0;
+        }
+        EXA_GOTO(done, exa_volume_write(volume, &box, EXA_U64, slab));
+    }
+done:
+    free(slab);
+    return st;
+}
+
+static exa_status write_probability(const exa_run_work *w) {
+    const exa_box all = {{0, 0, 0}, {w->inputs.box.shape[0], w->inputs.box.shape[1], w->inputs.box.shape[2]}};
+    char path[EXA_PATH_BYTES];
+    exa_volume *volume = NULL;
+    exa_status st = EXA_OK;
+
+    EXA_TRY(exa_run_directory_path(w->directory, "probability.h5", path));
+    EXA_GOTO(done, create_output(w, path, "/probability", EXA_U8, &volume));
+    EXA_GOTO(done, exa_volume_write(volume, &all, EXA_U8, exa_canvas_probability(w->canvas)));
+    EXA_GOTO(done, exa_volume_commit(volume));
+done:
+    exa_volume_close(&volume);
+    return st;
+}
+
+exa_status exa_run_write_segmentation(exa_run_work *w) {
+    double began = exa_run_now();
+    char path[EXA_PATH_BYTES];
+    exa_volume *volume = NULL;
+    exa_status st = EXA_OK;
+
+    EXA_TRY(exa_run_directory_path(w->directory, "segmentation.h5", path));
+    EXA_GOTO(done, create_output(w, path, "/segmentation", EXA_U64, &volume));
+    EXA_GOTO(done, write_labels(w, volume));
+    EXA_GOTO(done, exa_volume_commit(volume));
+    if (exa_canvas_probability(w->canvas)) EXA_GOTO(done, write_probability(w));
+done:
+    exa_volume_close(&volume);
+    w->times.write_s += exa_run_now() - began;
+    return st;
+}
+
+/* ---- tables and facts ---------------------------------------------------------------------------------------- */
+
+exa_status exa_run_write_attempts(const exa_run_work *w) {
+    size_t count, size;
+    const exa_attempt *a = exa_canvas_attempts(w->canvas, &count);
+    const exa_coord *o = w->inputs.box.start;
+    char *text = NULL;
+    FILE *f = open_memstream(&text, &size);
+    exa_status st;
+
+    EXA_CHECK(f, EXA_ERR_MEMORY, "cannot allocate the table of attempts");
+    fprintf(f, "seed_z,seed_y,seed_x,steps,outcome,id,voxels_raw,voxels_new,"
+               "visited_start_z,visited_start_y,visited_start_x,visited_shape_z,visited_shape_y,visited_shape_x\n");
+    for (size_t i = 0; i < count; i++) {
+        const exa_box *v = &a[i].visited;
+        fprintf(f, "%lld,%lld,%lld,%lld,%s,%llu,%lld,%lld,%lld,%lld,%lld,%lld,%lld,%lld\n",
+                (long long)(o[0] + a[i].seed[0]), (long long)(o[1] + a[i].seed[1]), (long long)(o[2] + a[i].seed[2]),
+                (long long)a[i].steps, exa_outcome_name(a[i].outcome),
+                a[i].id > 0 ? (unsigned long long)exa_run_global_id(w, a[i].id) : 0ull, (long long)a[i].voxels_raw,
+                (long long)a[i].voxels_new, (long long)(o[0] + v->start[0]), (long long)(o[1] + v->start[1]),
+                (long long)(o[2] + v->start[2]), (long long)v->shape[0], (long long)v->shape[1],
+                (long long)v->shape[2]);
+    }
+    fclose(f);
+    st = exa_run_directory_write(w->directory, "attempts.csv", text);
+    free(text);
+    return st;
+}
+
+static void add_triple(cJSON *to, const char *name, const exa_coord v[3]) {
+    cJSON *array = cJSON_AddArrayToObject(to, name);
+    for (int a = 0; a < 3; a++) cJSON_AddItemToArray(array, cJSON_CreateNumber((double)v[a]));
+}
+
+static void add_counters(cJSON *to, const exa_canvas_counters *c) {
+    cJSON *o = cJSON_AddObjectToObject(to, "counters");
+#define COUNT(name) cJSON_AddNumberToObject(o, #name, (double)c->name)
+    COUNT(seeds), COUNT(floods), COUNT(steps), COUNT(objects), COUNT(skip_threshold), COUNT(skip_invalid_pos);
+    COUNT(skip_restricted), COUNT(near_segment), COUNT(seed_got_too_weak), COUNT(weak), COUNT(too_small);
+    COUNT(no_step), COUNT(voxels_segmented), COUNT(voxels_overlapping);
+#undef COUNT
+}
+
+static void add_times(cJSON *to, const exa_run_work *w) {
+    const exa_run_times *t = &w->times;
+    cJSON *o = cJSON_AddObjectToObject(to, "seconds");
+    cJSON_AddNumberToObject(o, "read", t->read_s);
+    cJSON_AddNumberToObject(o, "exclude", t->exclude_s);
+    cJSON_AddNumberToObject(o, "seeds", t->seed_s);
+    cJSON_AddNumberToObject(o, "flood", t->flood_s);
+    cJSON_AddNumberToObject(o, "network", t->network_s);
+    cJSON_AddNumberToObject(o, "canvas", exa_canvas_seconds(w->canvas));
+    cJSON_AddNumberToObject(o, "write", t->write_s);
+    cJSON_AddNumberToObject(o, "total", t->total_s);
+}
+
+static exa_status write_json(const exa_run_work *w, const char *name, cJSON *root) {
+    char *text = cJSON_Print(root);
+    exa_status st;
+
+    cJSON_Delete(root);
+    EXA_CHECK(text, EXA_ERR_MEMORY, "cannot allocate '%s'", name);
+    st = exa_run_directory_write(w->directory, name, text);
+    cJSON_free(text);
+    return st;
+}
+
+exa_status exa_run_write_summary(const exa_run_work *w) {
+    const exa_canvas_counters *c = exa_canvas_get_counters(w->canvas);
+    double total = w->times.total_s, labelled = (double)c->voxels_segmented;
+    cJSON *root = cJSON_CreateObject();
+
+    EXA_CHECK(root, EXA_ERR_MEMORY, "cannot allocate the summary");
+    cJSON_AddBoolToObject(root, "complete", true);
+    cJSON_AddBoolToObject(root, "limit_reached", exa_canvas_limit_reached(w->canvas));
+    cJSON_AddStringToObject(root, "volume", w->job->volume);
+    add_triple(root, "box_start", w->inputs.box.start);
+    add_triple(root, "box_shape", w->inputs.box.shape);
+    cJSON_AddNumberToObject(root, "voxels", (double)w->inputs.voxels);
+    cJSON_AddNumberToObject(root, "voxels_excluded", (double)w->excluded_voxels);
+    cJSON_AddNumberToObject(root, "fill_rate", labelled / (double)w->inputs.voxels);
+    add_counters(root, c);
+    add_times(root, w);
+    cJSON_AddNumberToObject(root, "steps_per_s", w->times.flood_s > 0 ? (double)c->steps / w->times.flood_s : 0.0);
+    cJSON_AddNumberToObject(root, "voxels_per_s", total > 0 ? (double)w->inputs.voxels / total : 0.0);
+    cJSON_AddNumberToObject(root, "non_network_fraction", total > 0 ? 1.0 - w->times.network_s / total : 0.0);
+    cJSON_AddStringToObject(root, "backend", exa_ffn_net_description(w->net));
+    cJSON_AddNumberToObject(root, "threads", w->threads);
+    cJSON_AddStringToObject(root, "weights_sha256", w->inputs.model->weights_sha256);
+    cJSON_AddStringToObject(root, "started", w->started);
+    cJSON_AddStringToObject(root, "made_by", exa_version_line());
+    return write_json(w, "summary.json", root);
+}
+
+exa_status exa_run_write_status(const exa_run_work *w, const char *state, double eta_s) {
+    cJSON *root = cJSON_CreateObject();
+    char host[256] = "unknown";
+    time_t t = time(NULL);
+    struct tm utc;
+    char when[32];
+
+    EXA_CHECK(root, EXA_ERR_MEMORY, "cannot allocate the status");
+    gethostname(host, sizeof host - 1);
+    gmtime_r(&t, &utc);
+    strftime(when, sizeof when, "%Y-%m-%dT%H:%M:%SZ", &utc);
+    cJSON_AddStringToObject(root, "state", state);
+    cJSON_AddStringToObject(root, "updated", when);
+    cJSON_AddStringToObject(root, "started", w->started);
+    cJSON_AddStringToObject(root, "host", host);
+    cJSON_AddNumberToObject(root, "pid", (double)getpid());
+    cJSON_AddNumberToObject(root, "elapsed_s", exa_run_now() - w->began);
+    if (eta_s >= 0) cJSON_AddNumberToObject(root, "eta_s", eta_s);
+    if (w->canvas) {
+        cJSON_AddNumberToObject(root, "voxels", (double)w->inputs.voxels);
+        cJSON_AddNumberToObject(root, "seeds_done", (double)exa_canvas_seeds_done(w->canvas));
+        cJSON_AddNumberToObject(root, "seeds_total", (double)exa_canvas_seed_count(w->canvas));
+        add_counters(root, exa_canvas_get_counters(w->canvas));
+    }
+    return write_json(w, "status.json", root);
+}
