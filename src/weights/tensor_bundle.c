@@ -213,6 +213,19 @@ static exa_status visit_entry(void *context, const char *key, size_t key_size, e
     return append(b, &e, key, key_size);
 }
 
+/* Tensors never share bytes, so together they fit their files: reading them all is bounded too. */
+static exa_status check_total(const exa_tensor_bundle *b) {
+    uint64_t tensors = 0, files = 0;
+
+    EXA_CHECK(b->shards > 0, EXA_ERR_FORMAT, "the index has no bundle header. " DAMAGED);
+    for (uint32_t s = 0; s < b->shards; s++)
+        if (b->shard_bytes[s] != UINT64_MAX) files += b->shard_bytes[s];
+    for (size_t i = 0; i < b->count; i++)
+        EXA_CHECK(!__builtin_add_overflow(tensors, b->entries[i].size, &tensors) && tensors <= files, EXA_ERR_FORMAT,
+                  "the tensors overlap in the data files. " DAMAGED);
+    return EXA_OK;
+}
+
 static exa_status set_prefix(exa_tensor_bundle *b, const char *path) {
     static const char suffix[] = ".index";
     size_t length = strlen(path), tail = sizeof suffix - 1;
@@ -237,8 +250,7 @@ static exa_status read_index(exa_tensor_bundle *b) {
     EXA_TRY(exa_file_read_all(path, MAX_INDEX_BYTES, &data, &size));
     exa_status st = exa_sstable_scan(data, size, visit_entry, b);
     free(data);
-    if (st == EXA_OK && b->shards == 0)
-        st = EXA_FAIL(EXA_ERR_FORMAT, "the index has no bundle header. " DAMAGED);
+    if (st == EXA_OK) st = check_total(b);
     return st == EXA_OK ? st : exa_error_context(st, "checkpoint index '%s'", path);
 }
 

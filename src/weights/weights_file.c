@@ -116,8 +116,9 @@ static exa_status check_header(const unsigned char *data, size_t size, const cha
 
 typedef struct walk {
     exa_weights_file *file;
-    size_t length; /* of `name` */
-    size_t links;  /* visited so far */
+    size_t length;   /* of `name` */
+    size_t links;    /* visited so far */
+    size_t elements; /* of all tensors so far */
     int depth;
     exa_status st;
     char name[MAX_NAME + 1]; /* full name of what is being visited */
@@ -203,6 +204,9 @@ static exa_status visit_object(walk *w, hid_t object) {
     case H5I_GROUP: return walk_group(w, object);
     case H5I_DATASET:
         EXA_TRY(check_dataset(w, object, &item));
+        w->elements += item.elements;
+        EXA_CHECK(w->elements <= w->file->size / sizeof(float), EXA_ERR_FORMAT,
+                  "weights file '%s': the tensors up to '%s' hold more than the file", w->file->path, w->name);
         return append_item(w, &item);
     default:
         return EXA_FAIL(EXA_ERR_FORMAT, "weights file '%s': '%s' is neither a group nor a tensor", w->file->path,
