@@ -77,7 +77,7 @@ typedef struct exa_job {
         exa_job_seed_policy policy;
         int64_t (*points)[3]; /* owned; zyx voxels of the volume (not of the box), in the order they are tried */
         size_t point_count;   /* 0 unless the policy is list */
-        char *file;           /* instead of points: text, one "z y x" a line */
+        char *file;           /* instead of points; its text goes through exa_job_parse_points */
         int64_t step[3];      /* grid3d */
         int64_t *offsets;     /* grid3d; owned; each offset on all three axes, from the box's start */
         size_t offset_count;
@@ -135,9 +135,10 @@ void exa_job_destroy(exa_job *job);
 /* The effective job as JSON text with every key (transferred, free() it); parses to the same job again. */
 exa_status exa_job_write_json(const exa_job *job, char **text);
 
-/* Lists into fresh text (transferred) the keys in which two jobs differ, "key: THERE there, HERE here", one a line;
- * with `result_only` just those that can change the result. *text is "" if there are none. */
-exa_status exa_job_differences(const exa_job *there, const exa_job *here, bool result_only, char **text);
+/* The points of a seeds file: JSON "[[z, y, x], ...]", or text with one "z y x" (spaces or commas) a line, where "#"
+ * begins a comment. *points is transferred, free() it; at least one, at most 10 million, coordinates in [0, 2^53). */
+exa_status exa_job_parse_points(const char *text, size_t size, const char *origin, int64_t (**points)[3],
+                                size_t *count);
 
 /* True if the key ("compute.threads"; also a whole section, "progress") can change what a run makes. */
 bool exa_job_key_changes_result(const char *path);
