@@ -366,7 +366,7 @@ void exa_json_text_add_string(exa_json_text *text, const char *value) {
 void exa_json_text_add_real(exa_json_text *text, double value) {
     char digits[40];
 
-    for (int precision = 1; precision <= 17; precision++) {
+    for (int precision = 15; precision <= 17; precision++) {
         snprintf(digits, sizeof digits, "%.*g", precision, value);
         if (strtod(digits, NULL) == value) break;
     }
