@@ -1,0 +1,118 @@
+/* exaconn plan JOB */
+#include "cli_internal.h"
+
+#include "exaconn/job.h"
+#include "exaconn/plan.h"
+#include "exaconn/progress.h"
+
+#include <cjson/cJSON.h>
+#include <stdio.h>
+
+typedef struct plan_facts {
+    const exa_job *job;
+    exa_inputs inputs;
+    exa_plan plan;
+    int threads;
+    bool fits;
+} plan_facts;
+
+static void print_text(const plan_facts *f) {
+    const exa_plan *p = &f->plan;
+    const exa_box *b = &f->inputs.box;
+    char a[32], c[32], d[32];
+
+    printf("volume     %s, %s\n", f->job->volume, exa_dtype_name(f->inputs.info.dtype));
+    printf("box        start %lld,%lld,%lld shape %lld,%lld,%lld (z,y,x): %lld voxels\n", (long long)b->start[0],
+           (long long)b->start[1], (long long)b->start[2], (long long)b->shape[0], (long long)b->shape[1],
+           (long long)b->shape[2], (long long)f->inputs.voxels);
+    printf("network    depth %d, %d features, %.2f GFLOP a step\n", f->inputs.model->depth, f->inputs.model->features,
+           p->flops_per_step * 1e-9);
+    printf("memory     %s peak: %.1f bytes a voxel + %s for the network; available %s%s\n",
+           exa_format_bytes((double)p->peak_bytes, a), p->bytes_per_voxel,
+           exa_format_bytes((double)p->network_bytes, c), exa_format_bytes((double)p->available_bytes, d),
+           f->fits ? "" : "  ** does not fit **");
+    printf("output     at most %s before compression\n", exa_format_bytes((double)p->output_bytes_max, a));
+    printf("steps      about %.0f (estimate: %.3f per %lldx%lldx%lld cell, as in the published FIB-25 run)\n", p->steps,
+           EXA_PLAN_STEPS_PER_CELL, (long long)f->inputs.model->deltas[0], (long long)f->inputs.model->deltas[1],
+           (long long)f->inputs.model->deltas[2]);
+    if (p->seconds_per_step > 0) {
+        printf("time       about %s with %d threads here: %.1f ms a step (measured), %.1f core-hours\n",
+               exa_format_duration(p->steps * p->seconds_per_step, a), f->threads, p->seconds_per_step * 1e3,
+               p->steps * p->seconds_per_step * f->threads / 3600.0);
+    } else {
+        printf("time       not measured; --measure times a few steps on this machine\n");
+    }
+}
+
+static exa_status print_json(const plan_facts *f) {
+    const exa_plan *p = &f->plan;
+    cJSON *o = cJSON_CreateObject();
+    char *text;
+
+    cJSON_AddNumberToObject(o, "voxels", (double)f->inputs.voxels);
+    cJSON_AddNumberToObject(o, "peak_bytes", (double)p->peak_bytes);
+    cJSON_AddNumberToObject(o, "network_bytes", (double)p->network_bytes);
+    cJSON_AddNumberToObject(o, "bytes_per_voxel", p->bytes_per_voxel);
+    cJSON_AddNumberToObject(o, "available_bytes", (double)p->available_bytes);
+    cJSON_AddBoolToObject(o, "fits", f->fits);
+    cJSON_AddNumberToObject(o, "output_bytes_max", (double)p->output_bytes_max);
+    cJSON_AddNumberToObject(o, "steps_estimate", p->steps);
+    cJSON_AddNumberToObject(o, "flops_per_step", p->flops_per_step);
+    cJSON_AddNumberToObject(o, "threads", f->threads);
+    if (p->seconds_per_step > 0) {
+        cJSON_AddNumberToObject(o, "seconds_per_step", p->seconds_per_step);
+        cJSON_AddNumberToObject(o, "seconds_estimate", p->steps * p->seconds_per_step);
+    }
+    text = cJSON_Print(o);
+    cJSON_Delete(o);
+    EXA_CHECK(text, EXA_ERR_MEMORY, "cannot allocate the plan's JSON");
+    puts(text);
+    cJSON_free(text);
+    return EXA_OK;
+}
+
+static exa_status plan_job(const exa_cli_arguments *arguments, const exa_job *job) {
+    plan_facts f = {.job = job};
+    exa_status st = EXA_OK;
+
+    EXA_TRY(exa_plan_threads(job, &f.threads));
+    EXA_TRY(exa_inputs_open(job, &f.inputs));
+    exa_plan_make(job, &f.inputs, &f.plan);
+    f.fits = f.plan.peak_bytes <= f.plan.available_bytes;
+    if (exa_cli_has(arguments, "measure")) EXA_GOTO(done, exa_plan_measure(job, &f.inputs, &f.plan));
+    if (exa_cli_has(arguments, "json")) {
+        st = print_json(&f);
+    } else {
+        print_text(&f);
+    }
+done:
+    exa_inputs_close(&f.inputs);
+    return st;
+}
+
+static exa_status run(const exa_cli_arguments *arguments) {
+    exa_job job = {0};
+    exa_status st;
+
+    EXA_TRY(exa_job_read(exa_cli_positional(arguments, 0), &job));
+    st = plan_job(arguments, &job);
+    exa_job_destroy(&job);
+    return st;
+}
+
+const exa_cli_command exa_cmd_plan = {
+    .name = "plan",
+    .positional = "JOB",
+    .positional_min = 1,
+    .positional_max = 1,
+    .summary = "say what a job needs: memory, steps, time, output",
+    .description = "Opens the job's inputs and checks them as `run` would, then prints predicted memory, output size "
+                   "and an estimate of the FFN steps. No voxel is read and nothing is written. With --measure a few "
+                   "steps of the job's network are timed on this machine and the time follows from them.",
+    .example = "exaconn plan job.json\n"
+               "exaconn plan --measure --json job.json",
+    .options = (const exa_cli_option[]){{"measure", 'm', EXA_CLI_FLAG, NULL, "time a few network steps here"},
+                                        {"json", 0, EXA_CLI_FLAG, NULL, "print JSON"},
+                                        {0}},
+    .run = run,
+};
