@@ -41,3 +41,15 @@ finish() {
     [ "$failures" -eq 0 ] || { echo "$failures failed"; exit 1; }
     exit 0
 }
+
+# small_job FOLDER [JSON...]: FOLDER/{volume.h5,weights.h5,job.json} with a run of well under a second; each further
+# argument is a piece of JSON put into the job, e.g. '"limits": {"max_steps": 5}'.
+small_job() {
+    local folder=$1 extra=
+    shift
+    mkdir -p "$folder"
+    [ -e "$folder/volume.h5" ] || "$EXACONN_FIXTURE" volume "$folder/volume.h5"
+    [ -e "$folder/weights.h5" ] || "$EXACONN_FIXTURE" weights "$folder/weights.h5"
+    for piece in "$@"; do extra="$extra, $piece"; done
+    printf '{"volume": "volume.h5:/raw", "weights": "weights.h5", "output": "run"%s}\n' "$extra" > "$folder/job.json"
+}

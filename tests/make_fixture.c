@@ -1,0 +1,92 @@
+/* Makes the small inputs of the shell tests, without Python and without real data:
+ *   make_fixture volume FILE [N]    dataset /raw, uint8, N^3 voxels (default 30): layered "tissue" with noise;
+ *                                   also /labels (uint32), /flat (2-D), /words (float64), /nan (float32)
+ *   make_fixture weights FILE       a network of depth 3, 8 features, FOV 9^3 with fixed random weights
+ *   make_fixture nan-weights FILE   the same with one NaN, under a valid checksum
+ */
+#include <hdf5.h>
+#include <math.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "exaconn/ffn_model.h"
+#include "exaconn/weights_file.h"
+#include "test_util.h"
+
+static void die(const char *what) {
+    fprintf(stderr, "make_fixture: %s: %s\n", what, exa_error_last()->message);
+    exit(1);
+}
+
+static void write_dataset(hid_t file, const char *name, int rank, const hsize_t *shape, hid_t stored, hid_t memory,
+                          const void *data) {
+    hid_t space = H5Screate_simple(rank, shape, NULL);
+    hid_t set = H5Dcreate2(file, name, stored, space, H5P_DEFAULT, H5P_DEFAULT, H5P_DEFAULT);
+    if (set < 0 || H5Dwrite(set, memory, H5S_ALL, H5S_ALL, H5P_DEFAULT, data) < 0) die(name);
+    H5Dclose(set);
+    H5Sclose(space);
+}
+
+static void make_volume(const char *path, int n) {
+    size_t voxels = (size_t)n * (size_t)n * (size_t)n;
+    hsize_t shape[3] = {(hsize_t)n, (hsize_t)n, (hsize_t)n};
+    uint8_t *raw = malloc(voxels);
+    uint32_t *labels = malloc(voxels * sizeof *labels);
+    float *real = malloc(voxels * sizeof *real);
+    uint64_t seed = 3;
+    hid_t file = H5Fcreate(path, H5F_ACC_TRUNC, H5P_DEFAULT, H5P_DEFAULT);
+
+    if (file < 0 || !raw || !labels || !real) die(path);
+    for (size_t i = 0; i < voxels; i++) {
+        size_t layer = i / ((size_t)n * 6) + i / 7 % 3;
+        raw[i] = (uint8_t)((double)(layer % 2 * 140 + 40) + test_uniform(&seed) * 40.0);
+        labels[i] = (uint32_t)(layer % 5);
+        real[i] = (float)raw[i];
+    }
+    real[voxels / 2] = NAN;
+    write_dataset(file, "raw", 3, shape, H5T_STD_U8LE, H5T_NATIVE_UINT8, raw);
+    write_dataset(file, "labels", 3, shape, H5T_STD_U32LE, H5T_NATIVE_UINT32, labels);
+    write_dataset(file, "flat", 2, shape, H5T_STD_U8LE, H5T_NATIVE_UINT8, raw);
+    write_dataset(file, "words", 3, shape, H5T_IEEE_F64LE, H5T_NATIVE_FLOAT, real);
+    write_dataset(file, "nan", 3, shape, H5T_IEEE_F32LE, H5T_NATIVE_FLOAT, real);
+    H5Fclose(file);
+    free(raw);
+    free(labels);
+    free(real);
+}
+
+static exa_ffn_model *make_model(void) {
+    const exa_coord fov[3] = {9, 9, 9}, deltas[3] = {2, 2, 2};
+    exa_ffn_model *model;
+    uint64_t seed = 11;
+
+    if (exa_ffn_model_create(3, 8, fov, deltas, &model) != EXA_OK) die("model");
+    model->image_mean = 128.0f;
+    model->image_stddev = 60.0f;
+    model->options.min_segment_size = 20;
+    snprintf(model->source, sizeof model->source, "tests/make_fixture.c");
+    for (int i = 0; i < model->layer_count; i++) {
+        exa_ffn_layer *l = &model->layers[i];
+        int n = l->kernel * l->kernel * l->kernel * l->cin * l->cout;
+        for (int k = 0; k < n; k++) l->weights[k] = (float)(test_uniform(&seed) - 0.5) * 0.25f;
+        for (int k = 0; k < l->cout; k++) l->biases[k] = (float)(test_uniform(&seed) - 0.5) * 0.2f;
+    }
+    model->layers[model->layer_count - 1].biases[0] = 1.0f; /* so that floods spread */
+    return model;
+}
+
+int main(int argc, char **argv) {
+    if (argc >= 3 && strcmp(argv[1], "volume") == 0) {
+        make_volume(argv[2], argc > 3 ? atoi(argv[3]) : 30);
+    } else if (argc == 3 && (strcmp(argv[1], "weights") == 0 || strcmp(argv[1], "nan-weights") == 0)) {
+        exa_ffn_model *model = make_model();
+        if (argv[1][0] == 'n') model->layers[1].weights[5] = NAN;
+        if (exa_ffn_model_write(model, argv[2]) != EXA_OK) die(argv[2]);
+        exa_ffn_model_destroy(&model);
+    } else {
+        fprintf(stderr, "usage: make_fixture volume FILE [N] | weights FILE | nan-weights FILE\n");
+        return 2;
+    }
+    return 0;
+}
