@@ -56,6 +56,10 @@ exa_status exa_volume_set_attribute_doubles(exa_volume *volume, const char *name
 exa_status exa_volume_get_attribute_doubles(exa_volume *volume, const char *name, double *values, int count,
                                             bool *found);
 
+/* Where the volume lies in the one it was cut from: its attribute "offset_zyx_vx" (whole voxels, may be negative).
+ * 0,0,0 and *found = false without one. */
+exa_status exa_volume_get_offset(exa_volume *volume, exa_coord offset[3], bool *found);
+
 exa_status exa_volume_get_info(const exa_volume *volume, exa_volume_info *info);
 
 /* Reads `box` into `data` [z, y, x], dense, converted to `dtype`: integer widening, integer -> float32 and float32 ->

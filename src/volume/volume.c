@@ -8,6 +8,7 @@
 #include "voxel_convert_internal.h"
 #include "volume_internal.h"
 
+#include <math.h>
 #include <stdlib.h>
 #include <string.h>
 #include <strings.h>
@@ -167,6 +168,18 @@ exa_status exa_volume_get_attribute_doubles(exa_volume *volume, const char *name
                                             bool *found) {
     EXA_CHECK(!volume->committed, EXA_ERR_INTERNAL, "cannot read volume '%s': it is committed", volume->name);
     return volume->backend->get_doubles(volume->self, name, values, count, found);
+}
+
+exa_status exa_volume_get_offset(exa_volume *volume, exa_coord offset[3], bool *found) {
+    double values[3] = {0, 0, 0};
+
+    EXA_TRY(exa_volume_get_attribute_doubles(volume, "offset_zyx_vx", values, 3, found));
+    for (int a = 0; a < 3; a++)
+        EXA_CHECK(fabs(values[a]) < 0x1p53 && values[a] == floor(values[a]), EXA_ERR_FORMAT,
+                  "volume '%s': its offset_zyx_vx of %g on axis %c is no whole number of voxels", volume->name,
+                  values[a], "zyx"[a]);
+    for (int a = 0; a < 3; a++) offset[a] = (exa_coord)values[a];
+    return EXA_OK;
 }
 
 exa_status exa_volume_get_info(const exa_volume *volume, exa_volume_info *info) {

@@ -1,6 +1,8 @@
 /* What an HDF5 file holds, for the messages about what was not found in it. */
 #include "volume_hdf5_internal.h"
 
+#include "exaconn/suggest.h"
+
 #include <stdio.h>
 #include <string.h>
 
@@ -80,40 +82,16 @@ exa_status exa_hdf5_list(hid_t file, const char *path, exa_hdf5_catalog *catalog
     return EXA_OK;
 }
 
-/* Levenshtein's distance of two short names. */
-static int edit_distance(const char *a, const char *b) {
-    int row[257], diagonal, n = (int)strlen(b);
-
-    for (int j = 0; j <= n; j++)
-        row[j] = j;
-    for (int i = 1; a[i - 1]; i++) {
-        diagonal = row[0];
-        row[0] = i;
-        for (int j = 1; j <= n; j++) {
-            int cost = diagonal + (a[i - 1] != b[j - 1]);
-            diagonal = row[j];
-            if (row[j - 1] + 1 < cost) cost = row[j - 1] + 1;
-            if (row[j] + 1 < cost) cost = row[j] + 1;
-            row[j] = cost;
-        }
-    }
-    return row[n];
-}
-
 /* The listed name nearest to `dataset`, or NULL if none is near enough to have been meant. */
 static const char *nearest(const exa_hdf5_catalog *catalog, const char *dataset) {
-    const char *best = NULL;
-    int best_distance = (int)strlen(dataset) / 2 + 1;
+    const char *names[EXA_HDF5_LISTED];
+    size_t n = 0;
 
     while (*dataset == '/')
         dataset++;
-    for (int i = 0; i < catalog->count && i < EXA_HDF5_LISTED; i++) {
-        int distance = edit_distance(dataset, catalog->name[i] + 1);
-        if (distance >= best_distance) continue;
-        best_distance = distance;
-        best = catalog->name[i];
-    }
-    return best;
+    for (; n < EXA_HDF5_LISTED && (int)n < catalog->count; n++)
+        names[n] = catalog->name[n] + 1;
+    return exa_suggest(dataset, names, n);
 }
 
 exa_status exa_hdf5_missing(hid_t file, const char *path, const char *dataset) {
@@ -137,5 +115,5 @@ exa_status exa_hdf5_missing(hid_t file, const char *path, const char *dataset) {
                         list, path, catalog.name[0]);
     near = nearest(&catalog, dataset);
     return EXA_FAIL(EXA_ERR_CONFIG, "'%s' has no dataset '%.256s'; it has %s%s%s%s", path, dataset, list,
-                    near ? ". Hint: did you mean " : "", near ? near : "", near ? "?" : "");
+                    near ? ". Hint: did you mean /" : "", near ? near : "", near ? "?" : "");
 }
