@@ -210,7 +210,8 @@ static const char *behind_tensor(const layout *l, const char *name) {
 static bool is_training_state(const layout *l, const char *name) {
     static const char *const exact[] = {"global_step", "beta1_power", "beta2_power", "training/beta1_power",
                                         "training/beta2_power"};
-    static const char *const counters[] = {"filter_coordinates", "out_bounds_coordinates"};
+    static const char *const counters[] = {"filter_coordinates_close_to_boundary",
+                                           "filter_out_bounds_coordinates", "out_bounds_coordinates"};
     static const char *const slots[] = {"/Adam", "/Adam_1", "/Momentum", "/RMSProp", "/RMSProp_1", "/Adagrad"};
     static const char fraction[] = "/fraction";
     size_t size = strlen(name);

@@ -163,7 +163,7 @@ exa_status exa_weights_file_commit(exa_weights_file *file) {
     image = bytes + EXA_WEIGHTS_HEADER;
     EXA_GOTO(done, EXA_WEIGHTS_H5(file, got = H5Fget_file_image(file->h5, image, (size_t)size), "finish", file->path));
     EXA_GOTO(done, find_payload(image, (size_t)got, &start));
-    image += start - EXA_WEIGHTS_HEADER;
+    image = bytes + start; /* the header goes before the payload, over a user block if there is one */
     EXA_GOTO(done, make_header(image, (size_t)got - start + EXA_WEIGHTS_HEADER));
     EXA_GOTO(done, exa_file_write_atomic(file->path, image, (size_t)got - start + EXA_WEIGHTS_HEADER));
 done:
