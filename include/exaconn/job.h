@@ -140,8 +140,9 @@ exa_status exa_job_write_json(const exa_job *job, char **text);
 exa_status exa_job_parse_points(const char *text, size_t size, const char *origin, int64_t (**points)[3],
                                 size_t *count);
 
-/* True if the key ("compute.threads"; also a whole section, "progress") can change what a run makes. */
-bool exa_job_key_changes_result(const char *path);
+/* Lists into fresh text (transferred) the keys in which two jobs differ, "  key: THERE there, HERE here", one a line;
+ * with `result_only` just those that can change the result. *text is "" if there are none. */
+exa_status exa_job_differences(const exa_job *there, const exa_job *here, bool result_only, char **text);
 
 /* The committed documents made from the table (transferred): configs/job.schema.json, and the tables of docs/job.md. */
 exa_status exa_job_schema(char **text);

@@ -33,6 +33,37 @@ exa_status exa_job_write_json(const exa_job *job, char **out) {
     return exa_json_text_take(&text, out);
 }
 
+/* ---- two jobs ----------------------------------------------------------------------------------- */
+
+static exa_status value_text(const exa_job *job, const exa_job_key *key, char **out) {
+    exa_json_text text = {0};
+
+    exa_job_write_value(job, key, &text);
+    return exa_json_text_take(&text, out);
+}
+
+exa_status exa_job_differences(const exa_job *there, const exa_job *here, bool result_only, char **out) {
+    exa_json_text text = {0};
+    exa_status st = EXA_OK;
+
+    exa_json_text_add(&text, "%s", "");
+    for (size_t i = 0; i < exa_job_key_count && st == EXA_OK; i++) {
+        const exa_job_key *key = &exa_job_keys[i];
+        char *a = NULL, *b = NULL;
+        if (result_only && (key->flags & EXA_JOB_FREE)) continue;
+        st = value_text(there, key, &a);
+        if (st == EXA_OK) st = value_text(here, key, &b);
+        if (st == EXA_OK && strcmp(a, b) != 0) {
+            exa_json_text_add(&text, "  %s: %.100s there, %.100s here\n", key->path, a, b);
+        }
+        free(a);
+        free(b);
+    }
+    if (st == EXA_OK) return exa_json_text_take(&text, out);
+    free(text.data);
+    return st;
+}
+
 /* ---- JSON Schema, draft 2020-12 ----------------------------------------------------------------- */
 
 static void add_limits(const exa_job_key *key, exa_json_text *text) {

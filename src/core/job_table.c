@@ -192,15 +192,3 @@ bool exa_job_key_in(const exa_job_key *key, const exa_job_section *section) {
     if (!section) return !dot;
     return dot && strlen(section->name) == length && strncmp(key->path, section->name, length) == 0;
 }
-
-/* A key's flags; a section changes results if any of its keys does. "$schema" never does. */
-bool exa_job_key_changes_result(const char *path) {
-    const exa_job_section *section = exa_job_find_section(path);
-    const exa_job_key *key = exa_job_find_key(path);
-
-    if (key) return !(key->flags & EXA_JOB_FREE);
-    for (size_t i = 0; section && i < exa_job_key_count; i++) {
-        if (exa_job_key_in(&exa_job_keys[i], section) && !(exa_job_keys[i].flags & EXA_JOB_FREE)) return true;
-    }
-    return !section && strcmp(path, "$schema") != 0;
-}

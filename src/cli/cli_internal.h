@@ -1,0 +1,63 @@
+/* The list of commands and what the framework's files share. A command lives in cmd_NAME.c and is listed here. */
+#ifndef EXA_CLI_INTERNAL_H
+#define EXA_CLI_INTERNAL_H
+
+#include "exaconn/cli.h"
+
+#include <stddef.h>
+#include <stdio.h>
+
+extern const exa_cli_command exa_cmd_run, exa_cmd_plan, exa_cmd_status, exa_cmd_config, exa_cmd_info,
+    exa_cmd_import_ffn, exa_cmd_import_images, exa_cmd_eval, exa_cmd_render, exa_cmd_help, exa_cmd_version,
+    exa_cmd_man, exa_cmd_completion;
+
+/* In the order of --help. */
+const exa_cli_command *const *exa_cli_commands(size_t *count);
+
+/* NULL if there is none of that name. */
+const exa_cli_command *exa_cli_find_command(const char *name);
+
+/* EXA_ERR_CONFIG with the nearest name. */
+exa_status exa_cli_unknown_command(const char *name);
+
+/* --help, --version, --quiet, --log-level: before or after the command; ended by a NULL name. */
+extern const exa_cli_option exa_cli_global_options[];
+
+#define EXA_CLI_MAX_VALUES 128 /* options given on one command line */
+
+typedef struct exa_cli_value {
+    const exa_cli_option *option; /* borrowed from its table */
+    const char *text;             /* borrowed from argv; NULL for a flag */
+} exa_cli_value;
+
+struct exa_cli_arguments {
+    const exa_cli_command *command; /* NULL while the words before it are parsed */
+    const char **positional;        /* owned list of borrowed words */
+    int positional_count;
+    int value_count;
+    exa_cli_value values[EXA_CLI_MAX_VALUES];
+    int *exit_code; /* owned; -1 = what the status implies */
+};
+
+/* Parses argv[1..]; sets the command (NULL if none was given). With --help nothing else is checked. `out` is to be
+ * destroyed whatever the result. */
+exa_status exa_cli_parse(int argc, char **argv, exa_cli_arguments *out);
+void exa_cli_arguments_free(exa_cli_arguments *arguments);
+
+/* The names of "auto|on|off" one after the other: copies the i-th into `out`; false beyond the last, or where
+ * `argument` lists no alternatives. */
+bool exa_cli_alternative(const char *argument, size_t i, char *out, size_t out_bytes);
+
+/* Documents made from the table. */
+void exa_cli_write_usage(FILE *to);                                   /* exaconn --help */
+void exa_cli_write_help(FILE *to, const exa_cli_command *command);    /* exaconn COMMAND --help */
+void exa_cli_write_man(FILE *to);                                     /* roff, man(7) */
+void exa_cli_write_completion(FILE *to);                              /* bash */
+
+typedef struct exa_cli_exit_code {
+    int code;
+    const char *meaning;
+} exa_cli_exit_code;
+extern const exa_cli_exit_code exa_cli_exit_codes[]; /* ended by a NULL meaning */
+
+#endif

@@ -1,0 +1,281 @@
+/* exaconn info: what a file or folder is, and what this machine has. */
+#include "cli_internal.h"
+
+#include "exaconn/cpu.h"
+#include "exaconn/device.h"
+#include "exaconn/ffn_model.h"
+#include "exaconn/file.h"
+#include "exaconn/json.h"
+#include "exaconn/run_directory.h"
+#include "exaconn/volume.h"
+
+#include <ctype.h>
+#include <errno.h>
+#include <stdlib.h>
+#include <string.h>
+
+#define WEIGHTS_MAGIC "EXAWTS\r\n" /* docs/formats.md */
+
+/* Facts go either way: "label  value" lines, or a JSON object. */
+typedef struct report {
+    exa_json_text text;
+    bool json, first;
+} report;
+
+static void add_name(report *r, const char *name) {
+    char label[40];
+    size_t i = 0;
+
+    if (r->json) {
+        exa_json_text_add(&r->text, "%s\n  \"%s\": ", r->first ? "" : ",", name);
+    } else {
+        for (; name[i] && i < sizeof label - 1; i++) label[i] = name[i] == '_' ? ' ' : name[i];
+        label[i] = 0;
+        exa_json_text_add(&r->text, "%-22s ", label);
+    }
+    r->first = false;
+}
+
+static void end_line(report *r) {
+    if (!r->json) exa_json_text_add(&r->text, "\n");
+}
+
+static void add_text(report *r, const char *name, const char *value) {
+    add_name(r, name);
+    if (r->json) {
+        exa_json_text_add_string(&r->text, value);
+    } else {
+        exa_json_text_add(&r->text, "%s", value);
+    }
+    end_line(r);
+}
+
+static void add_integer(report *r, const char *name, int64_t value) {
+    add_name(r, name);
+    exa_json_text_add(&r->text, "%lld", (long long)value);
+    end_line(r);
+}
+
+static void add_real(report *r, const char *name, double value) {
+    add_name(r, name);
+    exa_json_text_add_real(&r->text, value);
+    end_line(r);
+}
+
+/* A float as a person would write it: 0.95, not 0.949999988. */
+static void add_float(report *r, const char *name, float value) {
+    char digits[40];
+
+    for (int precision = 6; precision <= 9; precision++) {
+        snprintf(digits, sizeof digits, "%.*g", precision, (double)value);
+        if (strtof(digits, NULL) == value) break;
+    }
+    add_name(r, name);
+    exa_json_text_add(&r->text, "%s", digits);
+    end_line(r);
+}
+
+/* Bytes, and in words for people. */
+static void add_bytes(report *r, const char *name, uint64_t bytes) {
+    char words[32];
+
+    add_name(r, name);
+    exa_json_text_add(&r->text, "%llu", (unsigned long long)bytes);
+    if (!r->json) exa_json_text_add(&r->text, " (%s)", exa_format_bytes((double)bytes, words));
+    end_line(r);
+}
+
+static void add_triple(report *r, const char *name, const int64_t zyx[3]) {
+    add_name(r, name);
+    exa_json_text_add(&r->text, "[%lld, %lld, %lld]", (long long)zyx[0], (long long)zyx[1], (long long)zyx[2]);
+    end_line(r);
+}
+
+static void add_reals3(report *r, const char *name, const double zyx[3]) {
+    add_name(r, name);
+    for (int i = 0; i < 3; i++) {
+        exa_json_text_add(&r->text, i ? ", " : "[");
+        exa_json_text_add_real(&r->text, zyx[i]);
+    }
+    exa_json_text_add(&r->text, "]");
+    end_line(r);
+}
+
+/* ---- what it can be ----------------------------------------------------------------------------- */
+
+static exa_status tell_weights(const char *path, report *r) {
+    exa_ffn_model *m = NULL;
+
+    EXA_TRY(exa_ffn_model_read(path, &m));
+    add_text(r, "kind", "ffn weights");
+    add_text(r, "path", path);
+    add_integer(r, "depth", m->depth);
+    add_integer(r, "features", m->features);
+    add_triple(r, "fov", m->fov);
+    add_triple(r, "deltas", m->deltas);
+    add_integer(r, "parameters", exa_ffn_model_parameters(m));
+    add_real(r, "gflop_per_step", exa_ffn_model_flops(m) * 1e-9);
+    add_float(r, "image_mean", m->image_mean);
+    add_float(r, "image_stddev", m->image_stddev);
+    add_float(r, "init_activation", m->options.init_activation);
+    add_float(r, "pad_value", m->options.pad_value);
+    add_float(r, "move_threshold", m->options.move_threshold);
+    add_float(r, "segment_threshold", m->options.segment_threshold);
+    add_float(r, "disco_seed_threshold", m->options.disco_seed_threshold);
+    add_integer(r, "min_segment_size", m->options.min_segment_size);
+    add_triple(r, "min_boundary_dist", m->options.min_boundary_dist);
+    add_text(r, "source", m->source);
+    add_text(r, "source_sha256", m->source_sha256);
+    add_text(r, "license", m->license);
+    add_text(r, "weights_sha256", m->weights_sha256);
+    exa_ffn_model_destroy(&m);
+    return EXA_OK;
+}
+
+static exa_status tell_volume(const char *name, report *r) {
+    exa_volume *volume = NULL;
+    exa_volume_info info;
+    exa_box box = {{0, 0, 0}, {0, 0, 0}};
+    int64_t voxels = 0;
+    exa_status st;
+
+    EXA_TRY(exa_volume_open(name, &volume));
+    EXA_GOTO(done, exa_volume_get_info(volume, &info));
+    add_text(r, "kind", "volume");
+    add_text(r, "name", info.name);
+    add_text(r, "format", info.format);
+    add_text(r, "type", exa_dtype_name(info.dtype));
+    add_triple(r, "shape", info.shape);
+    memcpy(box.shape, info.shape, sizeof box.shape);
+    if (exa_box_voxels(&box, &voxels) == EXA_OK) add_integer(r, "voxels", voxels);
+    add_triple(r, "chunk", info.chunk);
+    add_reals3(r, "voxel_size_nm", info.voxel_size_nm);
+    add_text(r, "compression", info.compression);
+    add_bytes(r, "stored_bytes", info.stored_bytes);
+done:
+    exa_volume_close(&volume);
+    return st;
+}
+
+static exa_status tell_run(const char *path, bool running, report *r) {
+    static const char *const files[] = {"job.json", "status.json", "segmentation.h5", "attempts.csv", "summary.json",
+                                        "run.log"};
+    char file[EXA_PATH_BYTES];
+    bool complete, any = false;
+
+    EXA_TRY(exa_path_join(file, path, "summary.json"));
+    complete = exa_file_exists(file);
+    add_text(r, "kind", "run directory");
+    add_text(r, "path", path);
+    add_text(r, "state", complete ? "complete" : running ? "running" : "interrupted");
+    add_name(r, "files");
+    if (r->json) exa_json_text_add(&r->text, "[");
+    for (size_t i = 0; i < sizeof files / sizeof *files; i++) {
+        EXA_TRY(exa_path_join(file, path, files[i]));
+        if (!exa_file_exists(file)) continue;
+        exa_json_text_add(&r->text, r->json ? "%s\"%s\"" : "%s%s", any ? ", " : "", files[i]);
+        any = true;
+    }
+    if (r->json) exa_json_text_add(&r->text, "]");
+    end_line(r);
+    return EXA_OK;
+}
+
+/* A run directory, a weights file by its first bytes, else a volume. */
+static exa_status tell_path(const char *path, report *r) {
+    bool running = false;
+    char first[8] = "", with_colon[EXA_PATH_BYTES];
+    FILE *f;
+
+    if (exa_file_is_directory(path)) {
+        EXA_CHECK(exa_run_directory_recognise(path, &running), EXA_ERR_CONFIG,
+                  "folder '%s' is no run directory. Hint: name a run directory, a weights file or a volume", path);
+        return tell_run(path, running, r);
+    }
+    f = fopen(path, "rb");
+    if (!f) {
+        /* A file may have a colon in its name; a volume has one before its dataset. */
+        EXA_CHECK(strchr(path, ':') || strstr(path, ".h5/"), EXA_ERR_IO,
+                  "cannot open '%s': %s. Hint: name a weights file, a volume (FILE.h5:/DATASET) or a run directory", path,
+                  strerror(errno));
+        return tell_volume(path, r);
+    }
+    if (fread(first, 1, sizeof first, f) < sizeof first) memset(first, 0, sizeof first);
+    fclose(f);
+    if (memcmp(first, WEIGHTS_MAGIC, sizeof first) == 0) return tell_weights(path, r);
+    EXA_CHECK(strlen(path) + 2 < sizeof with_colon, EXA_ERR_RANGE, "the path is too long (%zu bytes)", strlen(path));
+    snprintf(with_colon, sizeof with_colon, "%s:", path);
+    return tell_volume(with_colon, r);
+}
+
+static exa_status tell_devices(report *r) {
+    const char *reason = "";
+    int count = exa_device_count(&reason);
+
+    add_text(r, "kind", "machine");
+    add_text(r, "processor", exa_cpu_model());
+    add_text(r, "best_isa", exa_isa_name(exa_cpu_best_isa()));
+    add_name(r, "isa");
+    exa_json_text_add(&r->text, r->json ? "[\"portable\"%s%s]" : "portable%s%s",
+                      !exa_cpu_has(EXA_ISA_AVX2) ? "" : r->json ? ", \"avx2\"" : ", avx2",
+                      !exa_cpu_has(EXA_ISA_AVX512) ? "" : r->json ? ", \"avx512\"" : ", avx512");
+    end_line(r);
+    add_integer(r, "cores", exa_cpu_cores());
+    add_bytes(r, "memory_bytes", exa_cpu_memory_bytes());
+    add_integer(r, "gpus", count);
+    if (count == 0) add_text(r, "no_gpu_because", reason);
+    for (int i = 0; i < count; i++) {
+        exa_device device;
+        char name[32], value[320], memory[32];
+        EXA_TRY(exa_device_get(i, &device));
+        snprintf(name, sizeof name, "gpu_%d", i);
+        snprintf(value, sizeof value, "%s, compute capability %d.%d, %d multiprocessors, %s", device.name, device.major,
+                 device.minor, device.multiprocessors, exa_format_bytes((double)device.memory_bytes, memory));
+        add_text(r, name, value);
+    }
+    return EXA_OK;
+}
+
+/* ---- the command -------------------------------------------------------------------------------- */
+
+static exa_status run(const exa_cli_arguments *arguments) {
+    const char *path = exa_cli_positional(arguments, 0);
+    bool devices = exa_cli_has(arguments, "devices");
+    report r = {.json = exa_cli_has(arguments, "json"), .first = true};
+    char *out = NULL;
+    exa_status st;
+
+    EXA_CHECK(!devices != !path, EXA_ERR_CONFIG,
+              "`exaconn info` needs either a PATH or --devices. Hint: exaconn info ffn.h5");
+    if (r.json) exa_json_text_add(&r.text, "{");
+    st = devices ? tell_devices(&r) : tell_path(path, &r);
+    if (r.json) exa_json_text_add(&r.text, "\n}\n");
+    if (st != EXA_OK) {
+        free(r.text.data);
+        return st;
+    }
+    EXA_TRY(exa_json_text_take(&r.text, &out));
+    fputs(out, stdout);
+    free(out);
+    return EXA_OK;
+}
+
+const exa_cli_command exa_cmd_info = {
+    .name = "info",
+    .positional = "PATH",
+    .positional_min = 0,
+    .positional_max = 1,
+    .summary = "say what a file or folder is, or what this machine has",
+    .description = "PATH is a weights file, a volume (FILE.h5:/DATASET, or FILE.h5 where it holds only one) or a run "
+                   "directory. A weights file is verified by its checksum. Triples are z, y, x; a chunk of 0 means "
+                   "contiguous, a voxel size of 0 means unknown.\n"
+                   "--devices tells the processor, the cores and the memory this process may use, and the GPUs.",
+    .example = "exaconn info ffn.h5\n"
+               "exaconn info --json fib25.h5:/raw\n"
+               "exaconn info RUN\n"
+               "exaconn info --devices",
+    .options = (const exa_cli_option[]){{"devices", 'd', EXA_CLI_FLAG, NULL, "what this machine has"},
+                                        {"json", 0, EXA_CLI_FLAG, NULL, "print JSON"},
+                                        {0}},
+    .run = run,
+};
