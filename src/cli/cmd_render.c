@@ -244,7 +244,7 @@ static exa_status choose_scale(const exa_cli_arguments *arguments, const slice *
     ratio = row_nm > 0 && column_nm > 0 ? row_nm / column_nm : 1.0;
     EXA_CHECK(scale >= 0 && scale <= LARGEST_SCALE, EXA_ERR_CONFIG, "--scale %lld: choose 1 to %d pixels a voxel",
               (long long)scale, LARGEST_SCALE);
-    if (scale == 0) scale = longer < PANEL_PIXELS ? (PANEL_PIXELS + longer - 1) / longer : 1;
+    if (scale == 0) scale = longer < PANEL_PIXELS ? PANEL_PIXELS / longer : 1;
     if (scale > LARGEST_SCALE) scale = LARGEST_SCALE;
     o->row_scale = (int)fmin(LARGEST_SCALE, fmax(1.0, round((double)scale * fmax(ratio, 1.0))));
     o->column_scale = (int)fmin(LARGEST_SCALE, fmax(1.0, round((double)scale * fmax(1.0 / ratio, 1.0))));
