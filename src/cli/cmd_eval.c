@@ -258,7 +258,7 @@ done:
 }
 
 static const exa_cli_option options_table[] = {
-    {"ignore", 0, EXA_CLI_TEXT, "WHICH",
+    {"ignore", 0, EXA_CLI_TEXT, "truth|both|none",
      "voxels that do not count: truth (truth is 0; the default), both (either is 0), none"},
     {"seg-offset", 0, EXA_CLI_TRIPLE, "Z,Y,X",
      "the truth's voxel where the segmentation begins; what both have is compared"},

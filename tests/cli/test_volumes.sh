@@ -1,0 +1,62 @@
+#!/usr/bin/env bash
+# import-images and render from the command line: what works, and each refusal with its text.
+. "$EXACONN_SOURCE_DIR/tests/test_lib.sh"
+make() { python3 "$EXACONN_SOURCE_DIR/tests/make_volume.py" "$@"; }
+
+make raw "$work/png" && make raw "$work/png16" --bits 16 && make raw "$work/rgb" --rgb && make raw "$work/tiff" --format tiff &&
+    make truth "$work/truth" && make seg "$work/seg" || { echo "FAIL: make_volume.py"; exit 1; }
+
+# every layout of the same slices becomes a volume
+expect 0 '12 x 40 x 50 uint8 .* 12 png' -- "$EXACONN" import-images "$work/png" -o "$work/png.h5:/raw" --voxel-size 40,4,4.5
+expect 0 '12 x 40 x 50 uint16' -- "$EXACONN" import-images "$work/png16" -o "$work/png16.h5:/raw" --voxel-size 8
+expect 0 'read as gray' -- "$EXACONN" import-images "$work/rgb" -o "$work/rgb.h5:/raw" --voxel-size 8 --level 0
+expect 0 '12 tiff files' -- "$EXACONN" import-images "$work/tiff" -o "$work/tiff.h5:/deep/in/raw" --voxel-size 8,8,8
+expect 0 '5 x 40 x 50' -- "$EXACONN" import-images "$work/png" -o "$work/five.h5:/raw" --voxel-size 8 --pattern 'slice_[0-4].png'
+# equal voxels: as labels of each other they agree perfectly
+for other in rgb.h5:/raw tiff.h5; do
+    expect 0 '"voi_bits": 0,' '"overlaps"' -- "$EXACONN" eval "$work/png.h5" "$work/$other" --ignore none --json
+done
+
+# an existing file is not replaced by accident
+expect 2 'exists' 'force' -- "$EXACONN" import-images "$work/png" -o "$work/png.h5:/raw" --voxel-size 8
+expect 0 -- "$EXACONN" import-images "$work/png" -o "$work/png.h5:/raw" --voxel-size 40,4,4.5 --force
+
+# refusals; nothing is left behind
+o="$work/no.h5:/raw"
+expect 2 'say where' -- "$EXACONN" import-images "$work/png" --voxel-size 8
+expect 2 'say how large' -- "$EXACONN" import-images "$work/png" -o "$o"
+expect 2 'one or three' -- "$EXACONN" import-images "$work/png" -o "$o" --voxel-size 8,8
+expect 2 'nanometres' -- "$EXACONN" import-images "$work/png" -o "$o" --voxel-size 8,-8,8
+expect 2 'zstd levels' -- "$EXACONN" import-images "$work/png" -o "$o" --voxel-size 8 --level 30
+expect 2 'no dataset' -- "$EXACONN" import-images "$work/png" -o "$work/no.h5" --voxel-size 8
+expect 2 'does not name a volume' -- "$EXACONN" import-images "$work/png" -o "no" --voxel-size 8
+expect 1 'No such file' -- "$EXACONN" import-images "$work/absent" -o "$o" --voxel-size 8
+expect 2 'no file that matches' -- "$EXACONN" import-images "$work/png" -o "$o" --voxel-size 8 --pattern '*.tif'
+mkdir "$work/bad" && cp "$work/png"/* "$work/bad"
+rm "$work/bad/slice_5.png" "$work/bad/slice_6.png"
+expect 0 '2 slices may be missing between .slice_4.png. and .slice_7.png.' -- "$EXACONN" import-images "$work/bad" -o "$work/gap.h5:/raw" --voxel-size 8
+truncate -s 500 "$work/bad/slice_3.png"
+expect 4 'slice_3.png. is truncated' -- "$EXACONN" import-images "$work/bad" -o "$o" --voxel-size 8
+cp "$work/tiff/slice_3.tif" "$work/bad/slice_3.png"
+expect 4 'is tiff but' -- "$EXACONN" import-images "$work/bad" -o "$o" --voxel-size 8
+cp "$work/png16/slice_3.png" "$work/bad/slice_3.png"
+expect 4 'slice_3.png. holds uint16' -- "$EXACONN" import-images "$work/bad" -o "$o" --voxel-size 8
+check "nothing is left of refused imports" test -z "$(find "$work" -name 'no.h5*')"
+
+# pictures
+expect 0 -- "$EXACONN" import-images "$work/truth" -o "$work/truth.h5:/labels" --voxel-size 40,4,4.5
+expect 0 -- "$EXACONN" import-images "$work/seg" -o "$work/seg.h5:/labels" --voxel-size 40,4,4.5
+for slice in z=6 y=20 x=0; do
+    expect 0 'wrote' -- "$EXACONN" render --raw "$work/png.h5" --truth "$work/truth.h5" --seg "$work/seg.h5" --slice $slice -o "$work/$slice.png"
+    check "the picture of $slice is a PNG" python3 -c "import sys; sys.exit(open(sys.argv[1], 'rb').read(4) != b'\x89PNG')" "$work/$slice.png"
+done
+expect 0 'wrote' -- "$EXACONN" render --raw "$work/png16.h5" --seg "$work/seg.h5" --slice z=0 --scale 1 --no-match -o "$work/16.png"
+expect 0 'has nothing in this slice' -- "$EXACONN" render --raw "$work/png.h5" --seg "$work/seg.h5" --seg-offset 5,0,0 --slice z=0 -o "$work/none.png"
+expect 2 'give an axis' -- "$EXACONN" render --raw "$work/png.h5" --slice w=1 -o "$work/x.png"
+expect 2 'has 12 voxels on axis z' -- "$EXACONN" render --raw "$work/png.h5" --slice z=12 -o "$work/x.png"
+expect 2 'say which raw' -- "$EXACONN" render --slice z=12 -o "$work/x.png"
+expect 2 'say which slice' -- "$EXACONN" render --raw "$work/png.h5" -o "$work/x.png"
+expect 2 'say where' -- "$EXACONN" render --raw "$work/png.h5" --slice z=1
+expect 1 'No such file' -- "$EXACONN" render --raw "$work/png.h5" --slice z=1 -o "$work/absent/x.png"
+expect 2 'has no dataset' 'did you mean /raw' -- "$EXACONN" render --raw "$work/png.h5:/row" --slice z=1 -o "$work/x.png"
+finish
