@@ -32,16 +32,18 @@ int exa_conv3d_stride(exa_isa isa, int channels) {
 static int tiles(int voxels) { return (voxels + TILE - 1) / TILE; }
 
 exa_winograd_scratch exa_winograd_scratch_of(const exa_conv3d_plan *plan) {
-    size_t line = round_up((size_t)tiles(plan->shape[2]) * (size_t)plan->in_stride, ALIGN_FLOATS);
-    size_t out_line = round_up((size_t)tiles(plan->shape[2]) * (size_t)plan->out_stride, ALIGN_FLOATS);
+    size_t in_line = (size_t)plan->grid[2] * (size_t)plan->in_stride;
+    size_t in_tiles = (size_t)tiles(plan->shape[2]) * (size_t)plan->in_stride;
+    size_t out_tiles = (size_t)tiles(plan->shape[2]) * (size_t)plan->out_stride;
     exa_winograd_scratch s;
 
-    if (out_line > line) line = out_line;
-    s.ring = line * POINTS * POINTS * POINTS;
-    s.point = line * POINTS;
-    s.rows = line * TILE * POINTS;
-    s.planes = line * POINTS * TILE * TILE;
-    s.total = s.ring + 2 * s.point + s.rows + s.planes;
+    s.ring = round_up(POINTS * POINTS * in_line, ALIGN_FLOATS);
+    s.points = round_up(POINTS * in_line, ALIGN_FLOATS);
+    s.in = round_up(POINTS * in_tiles, ALIGN_FLOATS);
+    s.product = round_up(POINTS * out_tiles, ALIGN_FLOATS);
+    s.lines = round_up(POINTS * TILE * out_tiles, ALIGN_FLOATS);
+    s.planes = round_up(POINTS * TILE * TILE * out_tiles, ALIGN_FLOATS);
+    s.total = s.ring + s.points + s.in + s.product + s.lines + s.planes;
     return s;
 }
 
@@ -102,27 +104,22 @@ static size_t packed_index(const exa_conv3d_plan *plan, int ci, int co) {
 static const double winograd_g[POINTS][3] = {
     {1, 0, 0}, {2.0 / 9, 2.0 / 9, 2.0 / 9}, {8.0 / 9, -4.0 / 9, 2.0 / 9}, {-1.0 / 9, 2.0 / 9, -4.0 / 9}, {0, 0, 1}};
 
-/* The three weights of one (ci, co) pair along each axis in turn, in double; points come out in order pz, px, py:
- * the order in which the kernel reads them. */
+/* The weights of one (ci, co) pair, [kz][ky][kx] to points [pz][py][px], along each axis in turn, in double. */
 static void winograd_weight(const double g[27], double u[POINTS * POINTS * POINTS]) {
-    double z[POINTS][9], zx[POINTS][POINTS][3];
+    double z[POINTS][3][3] = {0}, zy[POINTS][POINTS][3] = {0};
 
-    memset(z, 0, sizeof z);
-    memset(zx, 0, sizeof zx);
-    for (int p = 0; p < POINTS; p++)
-        for (int yx = 0; yx < 9; yx++)
-            for (int k = 0; k < 3; k++) z[p][yx] += winograd_g[p][k] * g[k * 9 + yx];
-    for (int p = 0; p < POINTS; p++)
-        for (int q = 0; q < POINTS; q++)
-            for (int y = 0; y < 3; y++)
-                for (int k = 0; k < 3; k++) zx[p][q][y] += winograd_g[q][k] * z[p][y * 3 + k];
-    for (int p = 0; p < POINTS; p++)
-        for (int q = 0; q < POINTS; q++)
-            for (int r = 0; r < POINTS; r++) {
-                double sum = 0;
-                for (int k = 0; k < 3; k++) sum += winograd_g[r][k] * zx[p][q][k];
-                u[(p * POINTS + q) * POINTS + r] = sum;
-            }
+    memset(u, 0, POINTS * POINTS * POINTS * sizeof *u);
+    for (int pz = 0; pz < POINTS; pz++)
+        for (int k = 0; k < 3; k++)
+            for (int yx = 0; yx < 9; yx++) z[pz][yx / 3][yx % 3] += winograd_g[pz][k] * g[k * 9 + yx];
+    for (int pz = 0; pz < POINTS; pz++)
+        for (int py = 0; py < POINTS; py++)
+            for (int k = 0; k < 3; k++)
+                for (int x = 0; x < 3; x++) zy[pz][py][x] += winograd_g[py][k] * z[pz][k][x];
+    for (int pzy = 0; pzy < POINTS * POINTS; pzy++)
+        for (int px = 0; px < POINTS; px++)
+            for (int k = 0; k < 3; k++)
+                u[pzy * POINTS + px] += winograd_g[px][k] * zy[pzy / POINTS][pzy % POINTS][k];
 }
 
 void exa_conv3d_pack(const exa_conv3d_plan *plan, const float *weights, const float *biases, float *packed) {

@@ -22,10 +22,12 @@ extern const exa_conv3d_simd exa_conv3d_simd_avx512;
 
 /* Scratch of the Winograd kernel, in floats, by part; all are multiples of 16. */
 typedef struct exa_winograd_scratch {
-    size_t ring;   /* [5 rows][5 pz][5 px][tiles x][C] */
-    size_t point;  /* [5 py][tiles x][C]; twice: transformed input, products */
-    size_t rows;   /* [3 yo][5 px][tiles x][C] */
-    size_t planes; /* [5 pz][3 yo][3 * tiles x][C] */
+    size_t ring;    /* [5 rows][5 pz][grid x][Cin] */
+    size_t points;  /* [5 py][grid x][Cin] */
+    size_t in;      /* [5 px][tiles x][Cin] */
+    size_t product; /* [5 px][tiles x][Cout] */
+    size_t lines;   /* [5 py][3 * tiles x][Cout] */
+    size_t planes;  /* [5 pz][3 yo][3 * tiles x][Cout] */
     size_t total;
 } exa_winograd_scratch;
 

@@ -28,7 +28,7 @@ SIMD_INLINE void direct_block(const int M, const int N, const direct_row *row) {
 #pragma GCC unroll 1
     for (size_t tap = 0; tap < 27; tap++) {
         const float *from = in + tap / 9 * plane + tap / 3 % 3 * line + tap % 3 * stride;
-        multiply_block(acc, from, stride, row->weights + tap * matrix, (size_t)plan->cin, M, N, 0);
+        multiply_block(acc, from, stride, row->weights + tap * matrix, (size_t)plan->cin, M, N);
     }
     SIMD_UNROLL
     for (int m = 0; m < M; m++) {

@@ -1,13 +1,14 @@
 /* Winograd convolution F(3x3x3, 3x3x3): 125 products per tile and channel pair instead of 729 (Winograd 1980; Lavin and
  * Gray 2016; the matrices are in conv3d_simd.h).
  *
- * The unit of work is a row of tiles along x. Transforms are shared between neighbours where they overlap:
+ * The unit of work is a row of tiles along x. The transforms of one axis are done as early as neighbours can share them:
  *
- *   input rows y (5 planes) --z,x--> ring of 5 rows [pz][px][tile][C]     3 new rows per row of tiles
- *   for each pz, px:  ring --y--> point [py][tile][C]                     stays in L1
- *                     5 products [tiles x Cin] * [Cin x Cout]             weights stream from L2, read straight on
- *                     --y--> rows [yo][px][tile][C]
- *   for each pz:      rows --x--> planes [pz][yo][x][C]
+ *   5 planes of input rows --z--> ring of 5 rows [pz][x][C]      3 new rows per row of tiles; lives in L2
+ *   each pz:      5 ring rows --y--> points [py][x][C]           from here on all but the weights stays in L1
+ *   each pz, py:  points --x--> tiles [px][tile][C]
+ *                 5 products [tiles x Cin] * [Cin x Cout]        weights stream from L2, read straight on
+ *                 --x--> lines [py][x][C]
+ *   each pz:      lines --y--> planes [pz][yo][x][C]
  *   planes --z--> bias, residual, relu --> 9 output rows, clipped to the data
  */
 #include "simd.h"
@@ -18,10 +19,12 @@
 typedef struct work {
     const exa_conv3d_plan *plan;
     const exa_conv3d_args *args;
-    const float *weights; /* [pz][px][py][packed matrix] */
+    const float *weights; /* [pz][py][px][packed matrix] */
     size_t tiles;         /* along x */
-    size_t in_line, out_line; /* floats of [tiles][channels] */
-    float *ring, *point, *product, *rows, *planes;
+    size_t in_line;       /* floats of a grid row of the input */
+    size_t out_line;      /* floats of 3 * tiles output voxels */
+    size_t in_tiles, out_tiles; /* floats of [tiles][channels] */
+    float *ring, *points, *in, *product, *lines, *planes;
 } work;
 
 /* B^T; see conv3d_simd.h. */
@@ -40,98 +43,90 @@ SIMD_INLINE void output_points(const vec m[POINTS], vec y[TILE]) {
     y[2] = 0.25f * m[2] + (4.0f * m[3] + (m[1] + m[4]));
 }
 
-SIMD_INLINE void load_z(const float *in, size_t plane, bool relu_in, vec v[POINTS]) {
-    vec d[POINTS];
-    SIMD_UNROLL
-    for (int i = 0; i < POINTS; i++) {
-        d[i] = load(in + (size_t)i * plane);
-        if (relu_in) d[i] = relu(d[i]);
+/* Five streams of `count` floats, `from_step` apart, to five of transformed values. */
+SIMD_INLINE void transform_streams(const float *const from[POINTS], float *to, size_t to_step, size_t count,
+                                   const bool relu_in) {
+    for (size_t i = 0; i < count; i += EXA_SIMD_FLOATS) {
+        vec d[POINTS], v[POINTS];
+        SIMD_UNROLL
+        for (int j = 0; j < POINTS; j++) {
+            d[j] = load(from[j] + i);
+            if (relu_in) d[j] = relu(d[j]);
+        }
+        input_points(d, v);
+        SIMD_UNROLL
+        for (int j = 0; j < POINTS; j++) store(to + (size_t)j * to_step + i, v[j]);
     }
-    input_points(d, v);
 }
 
-/* One input row of five planes, transformed along z and x, for one vector of channels. The window holds the
- * z-transformed columns under a tile; two of its five columns serve the next tile too. */
-SIMD_INLINE void ring_row_vector(const work *w, const float *in, size_t plane, bool relu_in, float *out) {
-    size_t stride = (size_t)w->plan->in_stride, line = w->in_line;
-    vec window[POINTS][POINTS], column[POINTS]; /* window[x][pz] */
-
-    load_z(in, plane, relu_in, window[0]);
-    load_z(in + stride, plane, relu_in, window[1]);
-#pragma GCC unroll 1
-    for (size_t t = 0; t < w->tiles; t++) {
-        const float *at = in + t * TILE * stride;
-        SIMD_UNROLL
-        for (int x = 2; x < POINTS; x++) load_z(at + (size_t)x * stride, plane, relu_in, window[x]);
-        SIMD_UNROLL
-        for (int pz = 0; pz < POINTS; pz++) {
-            vec v[POINTS];
-            SIMD_UNROLL
-            for (int x = 0; x < POINTS; x++) column[x] = window[x][pz];
-            input_points(column, v);
-            SIMD_UNROLL
-            for (int px = 0; px < POINTS; px++) store(out + (size_t)(pz * POINTS + px) * line + t * stride, v[px]);
-        }
-        SIMD_UNROLL
-        for (int pz = 0; pz < POINTS; pz++) {
-            window[0][pz] = window[3][pz];
-            window[1][pz] = window[4][pz];
-        }
-    }
+/* Row i of the tile row ty at pz in the ring. */
+SIMD_INLINE float *ring_line(const work *w, size_t y, size_t pz) {
+    return w->ring + (y % POINTS * POINTS + pz) * w->in_line;
 }
 
 /* Grid row y (halo counted) of the tile layer tz into its slot of the ring. */
-static void ring_row(const work *w, size_t tz, size_t y) {
-    const exa_conv3d_plan *plan = w->plan;
-    size_t stride = (size_t)plan->in_stride, line = (size_t)plan->grid[2] * stride;
-    size_t plane = (size_t)plan->grid[1] * line;
-    const float *in = w->args->in + tz * TILE * plane + y * line;
-    float *out = w->ring + y % POINTS * (POINTS * POINTS * w->in_line);
+static void transform_z(const work *w, size_t tz, size_t y) {
+    size_t plane = (size_t)w->plan->grid[1] * w->in_line;
+    const float *from[POINTS];
 
-    for (size_t c = 0; c < stride; c += EXA_SIMD_FLOATS) {
-        if (w->args->relu_in) {
-            ring_row_vector(w, in + c, plane, true, out + c);
-        } else {
-            ring_row_vector(w, in + c, plane, false, out + c);
+    for (size_t i = 0; i < POINTS; i++) from[i] = w->args->in + (tz * TILE + i) * plane + y * w->in_line;
+    if (w->args->relu_in) {
+        transform_streams(from, ring_line(w, y, 0), w->in_line, w->in_line, true);
+    } else {
+        transform_streams(from, ring_line(w, y, 0), w->in_line, w->in_line, false);
+    }
+}
+
+static void transform_y(const work *w, size_t ty, size_t pz) {
+    const float *from[POINTS];
+
+    for (size_t i = 0; i < POINTS; i++) from[i] = ring_line(w, ty * TILE + i, pz);
+    transform_streams(from, w->points, w->in_line, w->in_line, false);
+}
+
+static void transform_x(const work *w, size_t py) {
+    size_t stride = (size_t)w->plan->in_stride;
+    const float *from = w->points + py * w->in_line;
+    for (size_t t = 0; t < w->tiles; t++) {
+        for (size_t c = 0; c < stride; c += EXA_SIMD_FLOATS) {
+            vec d[POINTS], v[POINTS];
+            SIMD_UNROLL
+            for (int j = 0; j < POINTS; j++) d[j] = load(from + (t * TILE + (size_t)j) * stride + c);
+            input_points(d, v);
+            SIMD_UNROLL
+            for (int j = 0; j < POINTS; j++) store(w->in + (size_t)j * w->in_tiles + t * stride + c, v[j]);
         }
     }
 }
 
-/* The y transform at one (pz, px): five ring rows to five lines. */
-static void transform_y(const work *w, size_t ty, size_t pzx) {
-    const float *from[POINTS];
-    for (size_t i = 0; i < POINTS; i++) {
-        from[i] = w->ring + ((ty * TILE + i) % POINTS * (POINTS * POINTS) + pzx) * w->in_line;
-    }
-    for (size_t i = 0; i < w->in_line; i += EXA_SIMD_FLOATS) {
-        vec d[POINTS], v[POINTS];
-        SIMD_UNROLL
-        for (int j = 0; j < POINTS; j++) d[j] = load(from[j] + i);
-        input_points(d, v);
-        SIMD_UNROLL
-        for (int j = 0; j < POINTS; j++) store(w->point + (size_t)j * w->in_line + i, v[j]);
-    }
-}
-
+/* One register block at the five points px of a (pz, py). */
 typedef struct product_block {
-    const float *a, *weights;
+    const float *in, *weights; /* at px = 0 */
     float *out;
-    size_t lda, ldc, K;
+    size_t in_tiles, out_tiles, matrix;
+    size_t in_stride, out_stride, K;
 } product_block;
 
 SIMD_INLINE void product_tile(const int M, const int N, const product_block *p) {
-    vec acc[SIMD_ROWS][SIMD_BLOCK];
-
-    SIMD_UNROLL
-    for (int m = 0; m < M; m++) {
+    const float *in = p->in, *weights = p->weights;
+    float *out = p->out;
+#pragma GCC unroll 1
+    for (size_t px = 0; px < POINTS; px++) {
+        vec acc[SIMD_ROWS][SIMD_BLOCK];
         SIMD_UNROLL
-        for (int n = 0; n < N; n++) acc[m][n] = (vec){0};
-    }
-    multiply_block(acc, p->a, p->lda, p->weights, p->K, M, N, 1024);
-    SIMD_UNROLL
-    for (int m = 0; m < M; m++) {
+        for (int m = 0; m < M; m++) {
+            SIMD_UNROLL
+            for (int n = 0; n < N; n++) acc[m][n] = (vec){0};
+        }
+        multiply_block(acc, in, p->in_stride, weights, p->K, M, N);
         SIMD_UNROLL
-        for (int n = 0; n < N; n++) store(p->out + (size_t)m * p->ldc + (size_t)n * EXA_SIMD_FLOATS, acc[m][n]);
+        for (int m = 0; m < M; m++) {
+            SIMD_UNROLL
+            for (int n = 0; n < N; n++) store(out + (size_t)m * p->out_stride + (size_t)n * EXA_SIMD_FLOATS, acc[m][n]);
+        }
+        in += p->in_tiles;
+        out += p->out_tiles;
+        weights += p->matrix;
     }
 }
 
@@ -139,64 +134,65 @@ static __attribute__((noinline)) void product_dispatch(int m, int n, const produ
     SIMD_DISPATCH(m, n, product_tile, p)
 }
 
-/* out [tiles x Cout] = in [tiles x Cin] * weights. */
-static void multiply(const work *w, const float *in, const float *weights, float *out) {
+/* At the points (pz, py): product [px][tiles x Cout] = in [px][tiles x Cin] * weights [px]. */
+static void multiply(const work *w, size_t pz, size_t py) {
     const exa_conv3d_plan *plan = w->plan;
     int vectors = plan->out_stride / EXA_SIMD_FLOATS, blocks = block_count((int)w->tiles);
-    product_block p = {.lda = (size_t)plan->in_stride, .ldc = (size_t)plan->out_stride, .K = (size_t)plan->cin};
+    product_block p = {.in_tiles = w->in_tiles, .out_tiles = w->out_tiles, .K = (size_t)plan->cin,
+                       .in_stride = (size_t)plan->in_stride, .out_stride = (size_t)plan->out_stride};
+    const float *weights;
 
+    p.matrix = p.K * p.out_stride;
+    weights = w->weights + (pz * POINTS + py) * POINTS * p.matrix;
     for (int v = 0; v < vectors; v += SIMD_BLOCK) {
         size_t channel = (size_t)v * EXA_SIMD_FLOATS;
         int n = vectors - v < SIMD_BLOCK ? vectors - v : SIMD_BLOCK;
         p.weights = weights + channel * p.K;
         for (int b = 0; b < blocks; b++) {
-            int first = block_first((int)w->tiles, blocks, b), end = block_first((int)w->tiles, blocks, b + 1);
-            p.a = in + (size_t)first * p.lda;
-            p.out = out + (size_t)first * p.ldc + channel;
-            product_dispatch(end - first, n, &p);
+            size_t first = (size_t)block_first((int)w->tiles, blocks, b);
+            p.in = w->in + first * p.in_stride;
+            p.out = w->product + first * p.out_stride + channel;
+            product_dispatch(block_first((int)w->tiles, blocks, b + 1) - (int)first, n, &p);
         }
     }
 }
 
-static void untransform_y(const work *w, size_t px) {
-    size_t line = w->out_line;
-    for (size_t i = 0; i < line; i += EXA_SIMD_FLOATS) {
+static void untransform_x(const work *w, size_t py) {
+    size_t stride = (size_t)w->plan->out_stride;
+    float *to = w->lines + py * w->out_line;
+    for (size_t t = 0; t < w->tiles; t++) {
+        for (size_t c = 0; c < stride; c += EXA_SIMD_FLOATS) {
+            vec m[POINTS], y[TILE];
+            SIMD_UNROLL
+            for (int j = 0; j < POINTS; j++) m[j] = load(w->product + (size_t)j * w->out_tiles + t * stride + c);
+            output_points(m, y);
+            SIMD_UNROLL
+            for (int j = 0; j < TILE; j++) store(to + (t * TILE + (size_t)j) * stride + c, y[j]);
+        }
+    }
+}
+
+static void untransform_y(const work *w, size_t pz) {
+    float *to = w->planes + pz * TILE * w->out_line;
+    for (size_t i = 0; i < w->out_line; i += EXA_SIMD_FLOATS) {
         vec m[POINTS], y[TILE];
         SIMD_UNROLL
-        for (int j = 0; j < POINTS; j++) m[j] = load(w->product + (size_t)j * line + i);
+        for (int j = 0; j < POINTS; j++) m[j] = load(w->lines + (size_t)j * w->out_line + i);
         output_points(m, y);
         SIMD_UNROLL
-        for (int j = 0; j < TILE; j++) store(w->rows + ((size_t)j * POINTS + px) * line + i, y[j]);
-    }
-}
-
-static void untransform_x(const work *w, size_t pz) {
-    size_t stride = (size_t)w->plan->out_stride, line = w->out_line;
-    for (size_t yo = 0; yo < TILE; yo++) {
-        const float *from = w->rows + yo * POINTS * line;
-        float *to = w->planes + (pz * TILE + yo) * TILE * line;
-        for (size_t t = 0; t < w->tiles; t++) {
-            for (size_t c = 0; c < stride; c += EXA_SIMD_FLOATS) {
-                vec m[POINTS], y[TILE];
-                SIMD_UNROLL
-                for (int j = 0; j < POINTS; j++) m[j] = load(from + (size_t)j * line + t * stride + c);
-                output_points(m, y);
-                SIMD_UNROLL
-                for (int j = 0; j < TILE; j++) store(to + (t * TILE + (size_t)j) * stride + c, y[j]);
-            }
-        }
+        for (int j = 0; j < TILE; j++) store(to + (size_t)j * w->out_line + i, y[j]);
     }
 }
 
 /* Along z, bias and the fused ending: the output rows (tz, ty), those that lie in the data. */
 static void untransform_z(const work *w, size_t tz, size_t ty) {
     const exa_conv3d_plan *plan = w->plan;
-    size_t stride = (size_t)plan->out_stride, layer = TILE * TILE * w->out_line;
+    size_t stride = (size_t)plan->out_stride, layer = TILE * w->out_line;
     size_t plane = (size_t)plan->grid[1] * (size_t)plan->grid[2] * stride;
     int depth = plan->shape[0] - (int)tz * TILE, height = plan->shape[1] - (int)ty * TILE;
 
     for (int yo = 0; yo < TILE && yo < height; yo++) {
-        const float *from = w->planes + (size_t)yo * TILE * w->out_line;
+        const float *from = w->planes + (size_t)yo * w->out_line;
         size_t at = exa_conv3d_grid_index(plan, (int)tz * TILE, (int)ty * TILE + yo, 0) * stride;
         for (size_t x = 0; x < (size_t)plan->shape[2]; x++) {
             for (size_t c = 0; c < stride; c += EXA_SIMD_FLOATS) {
@@ -213,19 +209,14 @@ static void untransform_z(const work *w, size_t tz, size_t ty) {
 }
 
 static void tile_row(const work *w, size_t tz, size_t ty) {
-    size_t matrix = (size_t)w->plan->cin * (size_t)w->plan->out_stride;
-
     for (size_t pz = 0; pz < POINTS; pz++) {
-        for (size_t px = 0; px < POINTS; px++) {
-            size_t pzx = pz * POINTS + px;
-            transform_y(w, ty, pzx);
-            for (size_t py = 0; py < POINTS; py++) {
-                multiply(w, w->point + py * w->in_line, w->weights + (pzx * POINTS + py) * matrix,
-                         w->product + py * w->out_line);
-            }
-            untransform_y(w, px);
+        transform_y(w, ty, pz);
+        for (size_t py = 0; py < POINTS; py++) {
+            transform_x(w, py);
+            multiply(w, pz, py);
+            untransform_x(w, py);
         }
-        untransform_x(w, pz);
+        untransform_y(w, pz);
     }
     untransform_z(w, tz, ty);
 }
@@ -237,17 +228,20 @@ void SIMD_CAT(exa_winograd_run_, EXA_SIMD_NAME)(const exa_conv3d_plan *plan, con
     work w = {.plan = plan, .args = args, .tiles = ((size_t)plan->shape[2] + TILE - 1) / TILE};
 
     w.weights = args->packed + ((size_t)plan->out_stride + 15) / 16 * 16;
-    w.in_line = w.tiles * (size_t)plan->in_stride;
-    w.out_line = w.tiles * (size_t)plan->out_stride;
+    w.in_line = (size_t)plan->grid[2] * (size_t)plan->in_stride;
+    w.in_tiles = w.tiles * (size_t)plan->in_stride;
+    w.out_tiles = w.tiles * (size_t)plan->out_stride;
+    w.out_line = TILE * w.out_tiles;
     w.ring = scratch;
-    w.point = w.ring + s.ring;
-    w.product = w.point + s.point;
-    w.rows = w.product + s.point;
-    w.planes = w.rows + s.rows;
+    w.points = w.ring + s.ring;
+    w.in = w.points + s.points;
+    w.product = w.in + s.in;
+    w.lines = w.product + s.product;
+    w.planes = w.lines + s.lines;
     for (size_t r = begin; r < end; r++) {
         size_t tz = r / height, ty = r % height;
         size_t fresh = r == begin || ty == 0 ? 0 : POINTS - TILE; /* the ring still holds the rows before */
-        for (size_t i = fresh; i < POINTS; i++) ring_row(&w, tz, ty * TILE + i);
+        for (size_t i = fresh; i < POINTS; i++) transform_z(&w, tz, ty * TILE + i);
         tile_row(&w, tz, ty);
     }
 }
