@@ -6,6 +6,7 @@
 
 #include <fcntl.h>
 #include <hdf5.h>
+#include <pthread.h>
 #include <sys/mount.h>
 #include <sys/stat.h>
 #include <sys/wait.h>
@@ -479,6 +480,46 @@ static void test_sparse(void **state) {
     exa_volume_close(&v);
 }
 
+/* One volume for each thread; HDF5 below is not thread safe, so the backend's lock must hold. */
+static void *read_often(void *name) {
+    exa_volume *v = NULL;
+    exa_box all = {{0, 0, 0}, {20, 20, 20}};
+    uint64_t out[8000];
+    size_t wrong = 0;
+
+    for (int round = 0; round < 20; round++) {
+        if (exa_volume_open(name, &v) != EXA_OK || exa_volume_read(v, &all, EXA_U64, out) != EXA_OK) wrong++;
+        for (size_t i = 0; i < 8000; i++)
+            wrong += out[i] != i * 3;
+        exa_volume_close(&v);
+    }
+    return (void *)(uintptr_t)wrong;
+}
+
+static void test_threads(void **state) {
+    const exa_coord shape[3] = {20, 20, 20};
+    uint32_t data[8000];
+    pthread_t threads[4];
+    char names[4][4400];
+    void *wrong;
+
+    (void)state;
+    for (uint32_t i = 0; i < 8000; i++)
+        data[i] = i * 3;
+    for (int t = 0; t < 4; t++) {
+        exa_volume *v;
+        snprintf(names[t], sizeof names[t], "%s/thread%d.h5:/v", folder, t % 2);
+        v = make_volume(names[t], EXA_U32, shape, data);
+        exa_volume_close(&v);
+    }
+    for (int t = 0; t < 4; t++)
+        assert_int_equal(pthread_create(&threads[t], NULL, read_often, names[t]), 0);
+    for (int t = 0; t < 4; t++) {
+        pthread_join(threads[t], &wrong);
+        assert_int_equal((uintptr_t)wrong, 0);
+    }
+}
+
 /* ---- damage -------------------------------------------------------------------------------------------------- */
 
 static void test_truncated_file(void **state) {
@@ -594,6 +635,7 @@ int main(void) {
         cmocka_unit_test(test_nothing_is_left_without_commit),
         cmocka_unit_test(test_what_cannot_be_created),
         cmocka_unit_test(test_sparse),
+        cmocka_unit_test(test_threads),
         cmocka_unit_test(test_truncated_file),
         cmocka_unit_test(test_corrupt_chunk),
         cmocka_unit_test(test_full_disk),
