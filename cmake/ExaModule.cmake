@@ -9,10 +9,17 @@ function(exa_compile_options target)
                            $<$<BOOL:${EXA_WERROR}>:-Werror>)
     # Reproducible sums: no reassociation, and contraction only where a kernel asks for it.
     target_compile_options(${target} PRIVATE -ffp-contract=off)
-    if(EXA_SANITIZE)
-        target_compile_options(${target} PRIVATE -fsanitize=${EXA_SANITIZE} -fno-omit-frame-pointer
+    set(sanitize ${EXA_SANITIZE})
+    if(EXA_ENABLE_FUZZ) # coverage for libFuzzer in every library; the harnesses add its main (tests/fuzz)
+        if(NOT EXA_SANITIZE)
+            set(sanitize address,undefined)
+        endif()
+        string(APPEND sanitize ,fuzzer-no-link)
+    endif()
+    if(sanitize)
+        target_compile_options(${target} PRIVATE -fsanitize=${sanitize} -fno-omit-frame-pointer
                                -fno-sanitize-recover=undefined)
-        target_link_options(${target} PUBLIC -fsanitize=${EXA_SANITIZE})
+        target_link_options(${target} PUBLIC -fsanitize=${sanitize})
     endif()
 endfunction()
 

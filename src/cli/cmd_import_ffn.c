@@ -92,8 +92,7 @@ static void print_text(const exa_ffn_model *m, const exa_ffn_import_facts *facts
     printf("  sha256     %s (data file)\n", m->source_sha256);
     printf("weights      sha256 %s\n", m->weights_sha256);
     printf("written      %s\n\n", output);
-    printf("Next: name it in a job file (\"model\": \"%s\") and run `exaconn run JOB`; `exaconn init` writes a job to "
-           "start from.\n",
+    printf("Next: put \"weights\": \"%s\" into a job file and run `exaconn run JOB`.\n",
            output);
 }
 

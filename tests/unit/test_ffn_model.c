@@ -4,6 +4,7 @@
  * checksum, so that each refusal is reached.
  */
 #include "test_util.h"
+#include "weights_seal.h"
 
 #include "exaconn/ffn_import.h"
 #include "exaconn/ffn_model.h"
@@ -166,22 +167,11 @@ static void refuses_to_write_nonsense(void **state) {
 
 /* ---- one thing spoiled -------------------------------------------------------------------------- */
 
-/* The header as docs/formats.md says, around whatever the payload is now. */
 static void seal(const char *path) {
-    char *bytes, hex[65];
+    char *bytes;
     size_t size;
     assert_ok(exa_file_read_all(path, 1 << 24, &bytes, &size));
-    memset(bytes, 0, 512);
-    memcpy(bytes, "EXAWTS\r\n\1\0\0\0\0\2", 14);
-    uint64_t payload = size - 512;
-    memcpy(bytes + 16, &payload, 8);
-    assert_ok(exa_sha256(bytes + 512, size - 512, hex));
-    for (int i = 0; i < 32; i++) {
-        char pair[3] = {hex[2 * i], hex[2 * i + 1], 0};
-        bytes[24 + i] = (char)strtoul(pair, NULL, 16);
-    }
-    uint32_t crc = exa_crc32c(0, bytes, 508);
-    memcpy(bytes + 508, &crc, 4);
+    weights_seal((unsigned char *)bytes, size);
     assert_ok(exa_file_write_atomic(path, bytes, size));
     free(bytes);
 }

@@ -1,0 +1,53 @@
+#!/usr/bin/env python3
+"""make_seeds.py FOLDER: seed inputs of the fuzz harnesses, one folder each, made from small valid files."""
+import pathlib
+import random
+import struct
+import subprocess
+import sys
+import tempfile
+
+HERE = pathlib.Path(__file__).resolve().parent
+
+
+def tensor_bundles(folder):
+    """Checkpoints of the test's writer: index and data in one input, as read and with checksums repaired."""
+    variants = ['', '--per-block 2', '--counters 7 --per-block 3', '--compression 1', '--big-endian 1',
+                '--sliced seed_update/conv0_a/biases', '--slice-key', '--min-consumer 2', '--wrong-size 4',
+                '--dtype seed_update/conv0_a/biases:3', '--dtype seed_update/conv0_a/biases:99', '--unsorted',
+                '--scope a/b --depth 1']
+    with tempfile.TemporaryDirectory() as tmp:
+        for n, options in enumerate(variants):
+            prefix = f'{tmp}/m'
+            subprocess.run([sys.executable, HERE.parent / 'make_tf_checkpoint.py', prefix, '--depth', '1'] +
+                           options.split(), check=True)
+            index = pathlib.Path(prefix + '.index').read_bytes()
+            data = pathlib.Path(prefix + '.data-00000-of-00001').read_bytes()
+            for mode in (0, 1):
+                (folder / f'seed{n}_{mode}').write_bytes(bytes([mode]) + struct.pack('<I', len(index)) + index + data)
+
+
+def weights(folder):
+    """Every operation of the structured mode a few times, edits, and files without substance."""
+    rng = random.Random(1)
+    (folder / 'empty').write_bytes(b'\0')
+    (folder / 'magic').write_bytes(b'\0EXAWTS\r\n' + bytes(600))
+    (folder / 'hdf5').write_bytes(b'\0\x89HDF\r\n\x1a\n' + bytes(600))
+    (folder / 'edit').write_bytes(b'\1' + bytes([0, 4, 0, 9]))
+    (folder / 'same').write_bytes(b'\1')
+    (folder / 'good').write_bytes(b'\2')
+    for operation in range(8):
+        for n in range(12):
+            rest = bytes(rng.choice((0, 1, 2, 3, 8, rng.randrange(256))) for _ in range(rng.randrange(8, 80)))
+            (folder / f'operation{operation}_{n}').write_bytes(bytes([2, operation]) + rest)
+
+
+def main():
+    for name, make in (('tensor_bundle', tensor_bundles), ('weights', weights)):
+        folder = pathlib.Path(sys.argv[1]) / name
+        folder.mkdir(parents=True, exist_ok=True)
+        make(folder)
+
+
+if __name__ == '__main__':
+    main()
