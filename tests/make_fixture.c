@@ -1,7 +1,8 @@
 /* Makes the small inputs of the shell tests, without Python and without real data:
- *   make_fixture volume FILE [N]    dataset /raw, uint8, N^3 voxels (default 30): layered "tissue" with noise;
+ *   make_fixture volume FILE [N]    dataset /raw, uint8, N^3 voxels (default 30): tilted bright slabs with noise;
  *                                   also /labels (uint32), /flat (2-D), /words (float64), /nan (float32)
- *   make_fixture weights FILE       a network of depth 3, 8 features, FOV 9^3 with fixed random weights
+ *   make_fixture weights FILE       a network of depth 3, 8 features, FOV 9^3: what is bright is object, plus fixed
+ *                                   random weights in its residual modules
  *   make_fixture nan-weights FILE   the same with one NaN, under a valid checksum
  */
 #include <hdf5.h>
@@ -39,8 +40,10 @@ static void make_volume(const char *path, int n) {
 
     if (file < 0 || !raw || !labels || !real) die(path);
     for (size_t i = 0; i < voxels; i++) {
-        size_t layer = i / ((size_t)n * 6) + i / 7 % 3;
-        raw[i] = (uint8_t)((double)(layer % 2 * 140 + 40) + test_uniform(&seed) * 40.0);
+        size_t z = i / ((size_t)n * (size_t)n), y = i / (size_t)n % (size_t)n, x = i % (size_t)n;
+        size_t layer = (y + z / 3) / 8;
+        bool tissue = layer % 2 == 0 && (x < (size_t)n / 2 || x > (size_t)n / 2 + 2);
+        raw[i] = (uint8_t)((tissue ? 180.0 : 40.0) + test_uniform(&seed) * 40.0);
         labels[i] = (uint32_t)(layer % 5);
         real[i] = (float)raw[i];
     }
@@ -56,6 +59,11 @@ static void make_volume(const char *path, int n) {
     free(real);
 }
 
+static void centre_weight(exa_ffn_layer *l, int in, int out, float value) {
+    int centre = l->kernel * l->kernel * l->kernel / 2;
+    l->weights[(centre * l->cin + in) * l->cout + out] = value;
+}
+
 static exa_ffn_model *make_model(void) {
     const exa_coord fov[3] = {9, 9, 9}, deltas[3] = {2, 2, 2};
     exa_ffn_model *model;
@@ -66,13 +74,20 @@ static exa_ffn_model *make_model(void) {
     model->image_stddev = 60.0f;
     model->options.min_segment_size = 20;
     snprintf(model->source, sizeof model->source, "tests/make_fixture.c");
-    for (int i = 0; i < model->layer_count; i++) {
+    for (int i = 1; i < model->layer_count - 1; i++) {
         exa_ffn_layer *l = &model->layers[i];
         int n = l->kernel * l->kernel * l->kernel * l->cin * l->cout;
-        for (int k = 0; k < n; k++) l->weights[k] = (float)(test_uniform(&seed) - 0.5) * 0.25f;
-        for (int k = 0; k < l->cout; k++) l->biases[k] = (float)(test_uniform(&seed) - 0.5) * 0.2f;
+        float scale = i % 2 == 0 ? 0.25f : 0.02f; /* into and out of a module */
+        for (int k = 0; k < n; k++) l->weights[k] = (float)(test_uniform(&seed) - 0.5) * scale;
+        for (int k = 0; k < l->cout; k++) l->biases[k] = (float)(test_uniform(&seed) - 0.5) * scale;
     }
-    model->layers[model->layer_count - 1].biases[0] = 1.0f; /* so that floods spread */
+    /* Features 0 and 1 carry the image's positive and negative part through to the head. */
+    centre_weight(&model->layers[0], 0, 0, 1.0f);
+    centre_weight(&model->layers[0], 0, 1, -1.0f);
+    centre_weight(&model->layers[1], 0, 0, 1.0f);
+    centre_weight(&model->layers[1], 1, 1, 1.0f);
+    centre_weight(&model->layers[model->layer_count - 1], 0, 0, 6.0f);
+    centre_weight(&model->layers[model->layer_count - 1], 1, 0, -6.0f);
     return model;
 }
 

@@ -6,7 +6,7 @@
 #if EXA_HAVE_CUDA
 
 #include <cuda_runtime_api.h>
-#include <string.h>
+#include <stdio.h>
 
 int exa_device_count(const char **reason) {
     int count = 0;
@@ -26,7 +26,7 @@ exa_status exa_device_get(int index, exa_device *device) {
     EXA_CHECK(error == cudaSuccess, EXA_ERR_DEVICE, "device %d: %s", index, cudaGetErrorString(error));
     *device = (exa_device){.major = p.major, .minor = p.minor, .multiprocessors = p.multiProcessorCount,
                            .memory_bytes = p.totalGlobalMem};
-    strncpy(device->name, p.name, sizeof device->name - 1);
+    snprintf(device->name, sizeof device->name, "%.255s", p.name);
     return EXA_OK;
 }
 

@@ -26,9 +26,9 @@ refused() {
 }
 
 write_job volume '"missing.h5:/raw"';           refused 1 'missing.h5' 'No such file'
-write_job volume '"weights.h5:/nothing"';       refused 4 'nothing'
-write_job volume '"volume.h5:/rav"';            refused 4 'rav' '/raw'
-write_job volume '"volume.h5:/flat"';           refused 4 'flat' '2'
+write_job volume '"weights.h5:/nothing"';       refused 2 'no dataset' 'nothing'
+write_job volume '"volume.h5:/rav"';            refused 2 'rav' 'did you mean /raw'
+write_job volume '"volume.h5:/flat"';           refused 2 'flat' '2 dimensions'
 write_job volume '"volume.h5:/words"';          refused 4 'words' 'float64|type'
 write_job volume '"volume.h5:/labels"';         refused 4 'uint32' 'label volume'
 write_job volume '"volume.h5:/nan"';            refused 4 'not finite' '\(15, 0, 0\)'

@@ -38,7 +38,7 @@ static void test_sobel(void **state) {
                             sum += w * in[(clamp_mirror(z + d[0], n[0]) * n[1] + clamp_mirror(y + d[1], n[1])) * n[2] +
                                           clamp_mirror(x + d[2], n[2])];
                         }
-                        assert_float_equal(out[(z * n[1] + y) * n[2] + x], sum, 2e-5);
+                        assert_float_equal(out[(z * n[1] + y) * n[2] + x], (float)sum, 2e-5f);
                     }
             free(in);
             free(out);
@@ -62,7 +62,7 @@ static void test_gaussian(void **state) {
                         sum += w[a + 33] * w[b + 33] * w[c + 33] *
                                in[(clamp_mirror(z + a, n[0]) * n[1] + clamp_mirror(4 + b, n[1])) * n[2] +
                                   clamp_mirror(x + c, n[2])];
-            assert_float_equal(out[(z * n[1] + 4) * n[2] + x], sum / (total * total * total), 1e-6);
+            assert_float_equal(out[(z * n[1] + 4) * n[2] + x], (float)(sum / (total * total * total)), 1e-6f);
         }
     assert_fails(EXA_ERR_RANGE, "sigma", exa_filter_gaussian(out, n, 0.0, NULL));
     free(in);
