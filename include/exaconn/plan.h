@@ -31,14 +31,15 @@ typedef struct exa_plan {
     uint64_t peak_bytes;       /* of the process, predicted */
     uint64_t available_bytes;  /* the job's limit or the machine's */
     double bytes_per_voxel;    /* peak beside the network's buffers */
-    double steps;              /* estimate: cells of deltas^3 voxels times the FIB-25 sample's steps per cell */
+    double steps;              /* estimate: cells that FOV centres can reach times EXA_PLAN_STEPS_PER_CELL */
     double flops_per_step;
     double seconds_per_step;   /* 0 = not measured */
     uint64_t output_bytes_max; /* uncompressed */
 } exa_plan;
 
-/* Steps per delta cell of the published FIB-25 run: 25,799 steps over 250^3 / 8^3 cells. */
-#define EXA_PLAN_STEPS_PER_CELL 0.845
+/* Steps per cell of deltas^3 voxels in the published FIB-25 run: 25,799 steps, FOV centres within 218^3 voxels. On the
+ * golden sub-cubes it predicts 653 steps for 571 and 32 for 30. */
+#define EXA_PLAN_STEPS_PER_CELL 1.275
 
 void exa_plan_make(const exa_job *job, const exa_inputs *inputs, exa_plan *plan);
 

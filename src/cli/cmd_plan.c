@@ -32,7 +32,7 @@ static void print_text(const plan_facts *f) {
            exa_format_bytes((double)p->network_bytes, c), exa_format_bytes((double)p->available_bytes, d),
            f->fits ? "" : "  ** does not fit **");
     printf("output     at most %s before compression\n", exa_format_bytes((double)p->output_bytes_max, a));
-    printf("steps      about %.0f (estimate: %.3f per %lldx%lldx%lld cell, as in the published FIB-25 run)\n", p->steps,
+    printf("steps      about %.0f (estimate: %.3f per %lldx%lldx%lld cell that a FOV centre can reach, as published for FIB-25)\n", p->steps,
            EXA_PLAN_STEPS_PER_CELL, (long long)f->inputs.model->deltas[0], (long long)f->inputs.model->deltas[1],
            (long long)f->inputs.model->deltas[2]);
     if (p->seconds_per_step > 0) {

@@ -135,7 +135,7 @@ static uint64_t predict_network(const exa_ffn_model *m, int threads) {
 void exa_plan_make(const exa_job *job, const exa_inputs *in, exa_plan *plan) {
     const exa_ffn_model *m = in->model;
     uint64_t voxels = (uint64_t)in->voxels, while_seeding, while_flooding, mask;
-    double cell = 1.0;
+    double cells = 1.0;
     int threads = 1;
 
     *plan = (exa_plan){0};
@@ -156,8 +156,10 @@ void exa_plan_make(const exa_job *job, const exa_inputs *in, exa_plan *plan) {
     plan->available_bytes = job->compute.memory_limit_gib > 0
                                 ? (uint64_t)(job->compute.memory_limit_gib * 1073741824.0)
                                 : exa_cpu_memory_bytes();
-    for (int a = 0; a < 3; a++) cell *= m->deltas[a] > 0 ? (double)m->deltas[a] : 1.0;
-    plan->steps = EXA_PLAN_STEPS_PER_CELL * (double)voxels / cell;
+    for (int a = 0; a < 3; a++) {
+        cells *= (double)(in->box.shape[a] - m->fov[a] + 1) / (m->deltas[a] > 0 ? (double)m->deltas[a] : 1.0);
+    }
+    plan->steps = EXA_PLAN_STEPS_PER_CELL * cells;
     plan->flops_per_step = exa_ffn_model_flops(m);
     plan->output_bytes_max = voxels * (8 + (job->segmentation.probability_map ? 1 : 0));
 }
