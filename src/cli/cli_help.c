@@ -3,13 +3,15 @@
 
 #include "exaconn/version.h"
 
+#include <ctype.h>
 #include <string.h>
 
-enum { WIDTH = 96, OPTION_COLUMN = 32 };
+enum { WIDTH = 96, OPTION_COLUMN = 34 };
 
 /* ---- plain text --------------------------------------------------------------------------------- */
 
-/* Breaks `text` at spaces; continuation lines begin at `indent`. `column` is where the cursor is. */
+/* Breaks `text` at spaces; continuation lines begin at `indent`. `column` is where the cursor is. A line break in the
+ * text begins a paragraph (after an empty line where nothing is indented). */
 static void print_wrapped(FILE *to, const char *text, int indent, int column) {
     while (*text) {
         size_t word = strcspn(text, " \n");
@@ -24,7 +26,7 @@ static void print_wrapped(FILE *to, const char *text, int indent, int column) {
         column += (int)word;
         text += word;
         if (*text == '\n' && text[1]) {
-            fprintf(to, "\n%*s", indent, "");
+            fprintf(to, "\n%s%*s", indent ? "" : "\n", indent, "");
             column = indent;
         }
         text += strspn(text, " \n");
@@ -45,7 +47,7 @@ static void print_option(FILE *to, const exa_cli_option *option) {
              option->argument ? option->argument : "");
     column = (int)strlen(left);
     fputs(left, to);
-    if (column >= OPTION_COLUMN) {
+    if (column > OPTION_COLUMN - 2) {
         fputc('\n', to);
         column = 0;
     }
@@ -93,8 +95,7 @@ void exa_cli_write_usage(FILE *to) {
 
 void exa_cli_write_help(FILE *to, const exa_cli_command *c) {
     fprintf(to, "Usage: exaconn %s [OPTIONS]%s%s\n\n%c%s.\n\n", c->name, c->positional ? " " : "",
-            c->positional ? c->positional : "", c->summary[0] >= 'a' && c->summary[0] <= 'z' ? c->summary[0] - 32 : c->summary[0],
-            c->summary + 1);
+            c->positional ? c->positional : "", toupper((unsigned char)c->summary[0]), c->summary + 1);
     print_paragraphs(to, c->description);
     print_options(to, "Options", c->options);
     print_options(to, "Options of every command", exa_cli_global_options);
