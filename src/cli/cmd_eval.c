@@ -276,13 +276,12 @@ const exa_cli_command exa_cmd_eval = {
     .positional_max = 2,
     .summary = "score a segmentation against the truth",
     .description =
-        "Compares two label volumes voxel by voxel and prints:\n\n"
-        "  VOI           variation of information in bits: split = H(SEG|TRUTH), merge = H(TRUTH|SEG); 0 is "
-        "perfect\n"
-        "  adapted Rand  1 - harmonic mean of precision (sum n^2 / sum s^2) and recall (sum n^2 / sum t^2), where "
-        "n, s "
-        "and t count the voxels of an overlap, a segment and a truth object\n"
-        "  Rand index    the share of voxel pairs on which both agree\n\n"
+        "Compares two label volumes voxel by voxel.\n\n"
+        "VOI is the variation of information in bits: split = H(SEG|TRUTH), merge = H(TRUTH|SEG); 0 is perfect.\n\n"
+        "Adapted Rand error is 1 - the harmonic mean of precision (sum n^2 / sum s^2) and recall (sum n^2 / sum "
+        "t^2), "
+        "where n, s and t count the voxels of an overlap, a segment and a truth object; 0 is perfect.\n\n"
+        "Rand index is the share of voxel pairs on which both agree; 1 is perfect.\n\n"
         "Voxels whose truth is 0 are ignored; all unsegmented voxels (SEG is 0) together count as one segment. "
         "With "
         "--ignore both they are ignored as well, with --ignore none nothing is. The SNEMI3D and CREMI scripts take "
