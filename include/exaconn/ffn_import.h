@@ -1,9 +1,9 @@
 /* A TensorFlow checkpoint of a flood-filling network becomes an exa_ffn_model.
  *
- * Depth and feature count follow from the tensors. Field of view, deltas, normalisation and inference options are not
- * in a checkpoint; they come from, strongest first: explicit settings, a google/ffn InferenceRequest (text proto), the
- * built-in table of published checkpoints (recognised by the SHA-256 of the data file), and, for the inference options
- * only, google/ffn's defaults.
+ * Depth and feature count follow from the tensors. Field of view, deltas, normalisation and inference options are
+ * not in a checkpoint; they come from, strongest first: explicit settings, a google/ffn InferenceRequest (text
+ * proto), the built-in table of published checkpoints (recognised by the SHA-256 of the data file), and, for the
+ * inference options only, google/ffn's defaults.
  */
 #ifndef EXACONN_FFN_IMPORT_H
 #define EXACONN_FFN_IMPORT_H
@@ -48,8 +48,9 @@ typedef struct exa_ffn_import_facts {
 
 /* `request_path` may be NULL, `facts` too. EXA_ERR_CONFIG: the settings are incomplete, or contradict the tensors;
  * EXA_ERR_FORMAT: missing, surplus, mis-shaped or non-finite tensors; others as in tensor_bundle.h. */
-exa_status exa_ffn_import(const char *checkpoint, const char *request_path, const exa_ffn_settings *explicit_settings,
-                          exa_ffn_import_facts *facts, exa_ffn_model **out);
+exa_status exa_ffn_import(const char *checkpoint, const char *request_path,
+                          const exa_ffn_settings *explicit_settings, exa_ffn_import_facts *facts,
+                          exa_ffn_model **out);
 
 /* Reads what a model needs from a google/ffn InferenceRequest in text form (model_args is in x, y, z order there).
  * `depth` receives model_args' depth or 0. Fields without a meaning here are named in a warning. */

@@ -1,9 +1,10 @@
-/* Reads TensorFlow V2 checkpoints ("tensor bundles": PREFIX.index and PREFIX.data-SSSSS-of-NNNNN) without TensorFlow.
+/* Reads TensorFlow V2 checkpoints ("tensor bundles": PREFIX.index and PREFIX.data-SSSSS-of-NNNNN) without
+ * TensorFlow.
  *
  * The index is a LevelDB-style table of protobuf records; every block of it and every tensor carries a masked
- * CRC-32C, and all of them are checked. Nothing in the files is trusted: memory is bounded by the size of the index,
- * and tensors lie inside their data file or the bundle does not open. docs/formats.md has the layout.
- * A bundle is used by one thread at a time.
+ * CRC-32C, and all of them are checked. Nothing in the files is trusted: memory is bounded by the size of the
+ * index, and tensors lie inside their data file or the bundle does not open. docs/formats.md has the layout. A
+ * bundle is used by one thread at a time.
  */
 #ifndef EXACONN_TENSOR_BUNDLE_H
 #define EXACONN_TENSOR_BUNDLE_H

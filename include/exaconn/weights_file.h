@@ -3,7 +3,8 @@
  * The first 512 bytes (an HDF5 user block) hold the length and SHA-256 of all that follows and a CRC-32C of
  * themselves, so truncation or any flipped bit is found before libhdf5 parses a byte; h5py opens the file as usual.
  * docs/formats.md has the exact bytes. Only what the format needs is accepted: hard links, plain contiguous float32
- * datasets, simple attributes. A file is used by one thread at a time. Not collective; no HDF5 file locks are taken.
+ * datasets, simple attributes. A file is used by one thread at a time. Not collective; no HDF5 file locks are
+ * taken.
  */
 #ifndef EXACONN_WEIGHTS_FILE_H
 #define EXACONN_WEIGHTS_FILE_H
@@ -19,7 +20,7 @@ extern "C" {
 #endif
 
 #define EXA_WEIGHTS_MAX_RANK 8
-#define EXA_WEIGHTS_MAX_TEXT 65536  /* bytes of a text attribute, terminator included */
+#define EXA_WEIGHTS_MAX_TEXT 65536   /* bytes of a text attribute, terminator included */
 #define EXA_WEIGHTS_MAX_NUMBERS 1024 /* of a number-list attribute */
 
 typedef struct exa_weights_file exa_weights_file;
@@ -44,7 +45,8 @@ exa_status exa_weights_file_open_image(const void *data, size_t size, const char
 exa_status exa_weights_file_expect(exa_weights_file *file, const char *kind, int64_t max_version);
 
 size_t exa_weights_file_count(const exa_weights_file *file);
-exa_status exa_weights_file_tensor(const exa_weights_file *file, size_t i, exa_weights_tensor *tensor); /* name order */
+exa_status exa_weights_file_tensor(const exa_weights_file *file, size_t i,
+                                   exa_weights_tensor *tensor); /* name order */
 
 /* False if there is none of that name. */
 bool exa_weights_file_find(const exa_weights_file *file, const char *name, exa_weights_tensor *tensor);
@@ -69,7 +71,8 @@ exa_status exa_weights_file_put(exa_weights_file *file, const char *name, int ra
 /* count 1 makes a scalar. */
 exa_status exa_weights_file_set_text(exa_weights_file *file, const char *name, const char *text);
 exa_status exa_weights_file_set_reals(exa_weights_file *file, const char *name, const double *values, int count);
-exa_status exa_weights_file_set_integers(exa_weights_file *file, const char *name, const int64_t *values, int count);
+exa_status exa_weights_file_set_integers(exa_weights_file *file, const char *name, const int64_t *values,
+                                         int count);
 exa_status exa_weights_file_commit(exa_weights_file *file);
 
 /* Either kind; accepts NULL inside. */

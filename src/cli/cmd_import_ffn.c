@@ -48,7 +48,8 @@ static exa_status check_output(const exa_cli_arguments *arguments, const char *o
     size_t length;
 
     EXA_CHECK(output && output[0], EXA_ERR_CONFIG, "say where the weights go. Hint: -o ffn.h5");
-    EXA_CHECK(!exa_file_is_directory(output), EXA_ERR_CONFIG, "'%s' is a folder. Hint: -o %s/ffn.h5", output, output);
+    EXA_CHECK(!exa_file_is_directory(output), EXA_ERR_CONFIG, "'%s' is a folder. Hint: -o %s/ffn.h5", output,
+              output);
     EXA_CHECK(exa_cli_has(arguments, "force") || !exa_file_exists(output), EXA_ERR_CONFIG,
               "'%s' exists. Hint: choose another name, or replace it with --force", output);
     length = (size_t)(exa_path_basename(output) - output);
@@ -92,13 +93,13 @@ static void print_text(const exa_ffn_model *m, const exa_ffn_import_facts *facts
     printf("  sha256     %s (data file)\n", m->source_sha256);
     printf("weights      sha256 %s\n", m->weights_sha256);
     printf("written      %s\n\n", output);
-    printf("Next: put \"weights\": \"%s\" into a job file and run `exaconn run JOB`.\n",
-           output);
+    printf("Next: put \"weights\": \"%s\" into a job file and run `exaconn run JOB`.\n", output);
 }
 
 static void add_triple(cJSON *to, const char *name, const int64_t zyx[3]) {
     cJSON *list = cJSON_AddArrayToObject(to, name);
-    for (int a = 0; list && a < 3; a++) cJSON_AddItemToArray(list, cJSON_CreateNumber((double)zyx[a]));
+    for (int a = 0; list && a < 3; a++)
+        cJSON_AddItemToArray(list, cJSON_CreateNumber((double)zyx[a]));
 }
 
 static void add_options(cJSON *to, const exa_ffn_options *o) {
@@ -121,8 +122,10 @@ static exa_status print_json(const exa_ffn_model *m, const exa_ffn_import_facts 
     cJSON_AddNumberToObject(json, "layers", m->layer_count);
     cJSON_AddNumberToObject(json, "parameters", (double)exa_ffn_model_parameters(m));
     cJSON_AddNumberToObject(json, "flops_per_step", exa_ffn_model_flops(m));
-    if (facts->global_step >= 0) cJSON_AddNumberToObject(json, "global_step", (double)facts->global_step);
-    else cJSON_AddNullToObject(json, "global_step");
+    if (facts->global_step >= 0)
+        cJSON_AddNumberToObject(json, "global_step", (double)facts->global_step);
+    else
+        cJSON_AddNullToObject(json, "global_step");
     cJSON_AddStringToObject(json, "scope", facts->scope);
     cJSON_AddNumberToObject(json, "ignored_tensors", facts->ignored);
     cJSON_AddStringToObject(json, "settings_from", facts->settings_from);
@@ -155,8 +158,10 @@ static exa_status run(const exa_cli_arguments *arguments) {
     EXA_TRY(exa_ffn_import(exa_cli_positional(arguments, 0), exa_cli_text(arguments, "request"), &settings, &facts,
                            &model));
     EXA_GOTO(done, exa_ffn_model_write(model, output));
-    if (exa_cli_has(arguments, "json")) EXA_GOTO(done, print_json(model, &facts, output));
-    else print_text(model, &facts, output);
+    if (exa_cli_has(arguments, "json"))
+        EXA_GOTO(done, print_json(model, &facts, output));
+    else
+        print_text(model, &facts, output);
 done:
     exa_ffn_model_destroy(&model);
     return st;
@@ -188,12 +193,14 @@ const exa_cli_command exa_cmd_import_ffn = {
     .summary = "make a weights file of a TensorFlow checkpoint of a flood-filling network",
     .description =
         "CHECKPOINT is what the checkpoint's files have in common: model.ckpt-1000 for model.ckpt-1000.index and "
-        "model.ckpt-1000.data-00000-of-00001. TensorFlow is not needed. Every checksum in the checkpoint is verified; "
+        "model.ckpt-1000.data-00000-of-00001. TensorFlow is not needed. Every checksum in the checkpoint is "
+        "verified; "
         "missing, surplus or non-finite tensors are refused. Counters and optimizer slots of the training are left "
         "out.\n\n"
         "Depth and feature count follow from the tensors. The field of view, its deltas and the image's mean and "
         "standard deviation are not in a checkpoint: give the google/ffn request the network was run with, or the "
-        "options below, which are stronger. The published FIB-25 checkpoint (model.ckpt-27465036) is recognised and "
+        "options below, which are stronger. The published FIB-25 checkpoint (model.ckpt-27465036) is recognised "
+        "and "
         "needs neither. Mind the order: google/ffn writes x,y,z, the options here are z,y,x.",
     .example = "exaconn import-ffn model.ckpt-27465036 -o ffn.h5\n"
                "exaconn import-ffn my/model.ckpt-1000 --request my/inference.pbtxt -o ffn.h5\n"

@@ -28,7 +28,8 @@ exa_status exa_path_join(char out[EXA_PATH_BYTES], const char *directory, const 
     char joined[EXA_PATH_BYTES];
     size_t length = strlen(directory);
 
-    while (*name == '/' && length > 0) name++;
+    while (*name == '/' && length > 0)
+        name++;
     const char *slash = length == 0 || directory[length - 1] == '/' ? "" : "/";
     int n = snprintf(joined, sizeof joined, "%s%s%s", directory, slash, name);
     EXA_CHECK(n >= 0 && n < (int)sizeof joined, EXA_ERR_RANGE, "path longer than %d bytes: '%.80s...'",
@@ -134,8 +135,8 @@ static exa_status sync_path(const char *path, int flags) {
     EXA_CHECK(fd >= 0, EXA_ERR_IO, "cannot open '%s' to sync it: %s", path, strerror(errno));
     int rc = fsync(fd), error = errno;
     close(fd);
-    EXA_CHECK(rc == 0 || ((flags & O_DIRECTORY) && error == EINVAL), EXA_ERR_IO, "cannot sync '%s' to disk: %s", path,
-              strerror(error));
+    EXA_CHECK(rc == 0 || ((flags & O_DIRECTORY) && error == EINVAL), EXA_ERR_IO, "cannot sync '%s' to disk: %s",
+              path, strerror(error));
     return EXA_OK;
 }
 
@@ -154,8 +155,8 @@ exa_status exa_file_commit(const char *temporary, const char *final_path) {
     exa_status st = EXA_OK;
 
     EXA_GOTO(fail, sync_path(temporary, 0));
-    EXA_CHECK_GOTO(fail, rename(temporary, final_path) == 0, EXA_ERR_IO, "cannot rename '%s' to '%s': %s", temporary,
-                   final_path, strerror(errno));
+    EXA_CHECK_GOTO(fail, rename(temporary, final_path) == 0, EXA_ERR_IO, "cannot rename '%s' to '%s': %s",
+                   temporary, final_path, strerror(errno));
     return sync_parent(final_path);
 fail:
     unlink(temporary);

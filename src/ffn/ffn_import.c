@@ -1,5 +1,5 @@
-/* TensorFlow checkpoint -> FFN model: find the layers under whatever scope they have, hold them to one geometry, merge
- * the settings by strength, copy the tensors. Facts about published checkpoints are in the table below.
+/* TensorFlow checkpoint -> FFN model: find the layers under whatever scope they have, hold them to one geometry,
+ * merge the settings by strength, copy the tensors. Facts about published checkpoints are in the table below.
  */
 #include "exaconn/ffn_import.h"
 
@@ -15,15 +15,21 @@
 /* google/ffn, models/fib25 (Apache-2.0), with the request published beside its results. */
 typedef struct published {
     const char *name, *data_sha256, *source, *license;
-    int depth;
     exa_ffn_settings settings;
 } published;
 
 static const published published_models[] = {
-    {"fib25", "a2910768255bbb1dc5be27a947e4107dd29ccd221646b676ec225981af5526f1",
-     "github.com/google/ffn models/fib25/model.ckpt-27465036", "Apache-2.0", 12,
-     {.given = ~0u, .image_mean = 128.0f, .image_stddev = 33.0f, .fov = {33, 33, 33}, .deltas = {8, 8, 8},
-      .options = {.95f, .05f, .9f, .6f, 0.0f, 1000, {1, 1, 1}}}}};
+    {"fib25",
+     "a2910768255bbb1dc5be27a947e4107dd29ccd221646b676ec225981af5526f1",
+     "github.com/google/ffn models/fib25/model.ckpt-27465036",
+     "Apache-2.0",
+     {.given = ~0u,
+      .image_mean = 128.0f,
+      .image_stddev = 33.0f,
+      .fov = {33, 33, 33},
+      .deltas = {8, 8, 8},
+      .options = {.95f, .05f, .9f, .6f, 0.0f, 1000, {1, 1, 1}}}},
+};
 
 static const published *find_published(const char *sha256) {
     for (size_t i = 0; i < sizeof published_models / sizeof *published_models; i++)
@@ -49,7 +55,8 @@ static bool fill_in(exa_ffn_settings *into, const exa_ffn_settings *from) {
     if (take & EXA_FFN_GIVEN_SEGMENT_THRESHOLD) o->segment_threshold = f->segment_threshold;
     if (take & EXA_FFN_GIVEN_DISCO_SEED_THRESHOLD) o->disco_seed_threshold = f->disco_seed_threshold;
     if (take & EXA_FFN_GIVEN_MIN_SEGMENT_SIZE) o->min_segment_size = f->min_segment_size;
-    if (take & EXA_FFN_GIVEN_MIN_BOUNDARY_DIST) memcpy(o->min_boundary_dist, f->min_boundary_dist, 3 * sizeof(int64_t));
+    if (take & EXA_FFN_GIVEN_MIN_BOUNDARY_DIST)
+        memcpy(o->min_boundary_dist, f->min_boundary_dist, 3 * sizeof(int64_t));
     into->given |= take;
     return take != 0;
 }
@@ -64,8 +71,10 @@ static exa_status check_complete(const exa_ffn_settings *s, const char *checkpoi
     static const struct {
         unsigned bit;
         const char *option;
-    } required[] = {{EXA_FFN_GIVEN_FOV, "--fov"}, {EXA_FFN_GIVEN_DELTAS, "--deltas"},
-                    {EXA_FFN_GIVEN_IMAGE_MEAN, "--image-mean"}, {EXA_FFN_GIVEN_IMAGE_STDDEV, "--image-stddev"}};
+    } required[] = {{EXA_FFN_GIVEN_FOV, "--fov"},
+                    {EXA_FFN_GIVEN_DELTAS, "--deltas"},
+                    {EXA_FFN_GIVEN_IMAGE_MEAN, "--image-mean"},
+                    {EXA_FFN_GIVEN_IMAGE_STDDEV, "--image-stddev"}};
     char missing[96] = "";
 
     for (size_t i = 0; i < sizeof required / sizeof *required; i++) {
@@ -73,18 +82,20 @@ static exa_status check_complete(const exa_ffn_settings *s, const char *checkpoi
         if (!(s->given & required[i].bit))
             snprintf(missing + used, sizeof missing - used, "%s%s", used ? ", " : "", required[i].option);
     }
-    EXA_CHECK(!missing[0], EXA_ERR_CONFIG,
-              "checkpoint '%s' is not one of the published ones known here, and %s is not given; a checkpoint does not "
-              "hold it. Hint: pass the google/ffn request the network was run with (--request FILE.pbtxt), or "
-              "--fov Z,Y,X --deltas Z,Y,X --image-mean M --image-stddev S",
-              checkpoint, missing);
+    EXA_CHECK(
+        !missing[0], EXA_ERR_CONFIG,
+        "checkpoint '%s' is not one of the published ones known here, and %s is not given; a checkpoint does not "
+        "hold it. Hint: pass the google/ffn request the network was run with (--request FILE.pbtxt), or "
+        "--fov Z,Y,X --deltas Z,Y,X --image-mean M --image-stddev S",
+        checkpoint, missing);
     return EXA_OK;
 }
 
-static exa_status gather_settings(const char *checkpoint, const char *request_path, const published *known, int depth,
-                                  exa_ffn_settings *s, exa_ffn_import_facts *facts) {
+static exa_status gather_settings(const char *checkpoint, const char *request_path, const published *known,
+                                  int depth, exa_ffn_settings *s, exa_ffn_import_facts *facts) {
     static const exa_ffn_settings defaults = {.given = ~(unsigned)(EXA_FFN_GIVEN_FOV | EXA_FFN_GIVEN_DELTAS |
-                                                                   EXA_FFN_GIVEN_IMAGE_MEAN | EXA_FFN_GIVEN_IMAGE_STDDEV),
+                                                                   EXA_FFN_GIVEN_IMAGE_MEAN |
+                                                                   EXA_FFN_GIVEN_IMAGE_STDDEV),
                                               .options = {.95f, .05f, .9f, .6f, 0.0f, 1000, {1, 1, 1}}};
     exa_ffn_settings request;
     int request_depth = 0;
@@ -139,17 +150,19 @@ static exa_status locate(const exa_tensor_bundle *b, layout *l) {
         found = info;
         length = at;
     }
-    EXA_CHECK(found.name, EXA_ERR_FORMAT, "no tensor '.../conv0_a/weights'. Hint: this is not a checkpoint of "
-                                          "google/ffn's convstack_3d network");
+    EXA_CHECK(found.name, EXA_ERR_FORMAT,
+              "no tensor '.../conv0_a/weights'. Hint: this is not a checkpoint of "
+              "google/ffn's convstack_3d network");
     EXA_CHECK(length < sizeof l->scope, EXA_ERR_UNSUPPORTED, "the scope of '%.300s' is too long", found.name);
     memcpy(l->scope, found.name, length);
     l->scope[length] = '\0';
     EXA_CHECK(found.rank == 5 && found.shape[4] >= 1 && found.shape[4] <= EXA_FFN_MAX_FEATURES, EXA_ERR_FORMAT,
               "tensor '%.200s' has %d dimensions with %lld features at the end; 5 with at most %d are expected",
-              found.name, found.rank, (long long)(found.rank ? found.shape[found.rank - 1] : 0), EXA_FFN_MAX_FEATURES);
+              found.name, found.rank, (long long)(found.rank ? found.shape[found.rank - 1] : 0),
+              EXA_FFN_MAX_FEATURES);
     l->features = (int)found.shape[4];
-    EXA_CHECK(l->features % 8 == 0, EXA_ERR_UNSUPPORTED, "tensor '%.200s' has %d features; exaconn runs multiples of 8",
-              found.name, l->features);
+    EXA_CHECK(l->features % 8 == 0, EXA_ERR_UNSUPPORTED,
+              "tensor '%.200s' has %d features; exaconn runs multiples of 8", found.name, l->features);
     for (l->depth = 1; l->depth <= EXA_FFN_MAX_DEPTH; l->depth++) {
         snprintf(name, sizeof name, "%sconv%d_a/weights", l->scope, l->depth);
         if (exa_tensor_bundle_find(b, name, &at) != EXA_OK) break;
@@ -164,12 +177,14 @@ static exa_status check_tensor(const exa_tensor_bundle *b, const char *name, con
     EXA_CHECK(exa_tensor_bundle_find(b, name, &i) == EXA_OK, EXA_ERR_FORMAT,
               "tensor '%s' is missing. Hint: the checkpoint is of another network, or its index was damaged", name);
     EXA_TRY(exa_tensor_bundle_info(b, i, &info));
-    EXA_CHECK(info.type == EXA_TENSOR_F32, EXA_ERR_UNSUPPORTED, "tensor '%s' is of TensorFlow type %d, not float32 (1)",
-              name, info.tf_dtype);
-    EXA_CHECK(info.rank == rank, EXA_ERR_FORMAT, "tensor '%s' has %d dimensions instead of %d", name, info.rank, rank);
+    EXA_CHECK(info.type == EXA_TENSOR_F32, EXA_ERR_UNSUPPORTED,
+              "tensor '%s' is of TensorFlow type %d, not float32 (1)", name, info.tf_dtype);
+    EXA_CHECK(info.rank == rank, EXA_ERR_FORMAT, "tensor '%s' has %d dimensions instead of %d", name, info.rank,
+              rank);
     for (int a = 0; a < rank; a++)
-        EXA_CHECK(info.shape[a] == shape[a], EXA_ERR_FORMAT, "tensor '%s' has extent %lld on axis %d instead of %lld",
-                  name, (long long)info.shape[a], a, (long long)shape[a]);
+        EXA_CHECK(info.shape[a] == shape[a], EXA_ERR_FORMAT,
+                  "tensor '%s' has extent %lld on axis %d instead of %lld", name, (long long)info.shape[a], a,
+                  (long long)shape[a]);
     return EXA_OK;
 }
 
@@ -210,8 +225,8 @@ static const char *behind_tensor(const layout *l, const char *name) {
 static bool is_training_state(const layout *l, const char *name) {
     static const char *const exact[] = {"global_step", "beta1_power", "beta2_power", "training/beta1_power",
                                         "training/beta2_power"};
-    static const char *const counters[] = {"filter_coordinates_close_to_boundary",
-                                           "filter_out_bounds_coordinates", "out_bounds_coordinates"};
+    static const char *const counters[] = {"filter_coordinates_close_to_boundary", "filter_out_bounds_coordinates",
+                                           "out_bounds_coordinates"};
     static const char *const slots[] = {"/Adam", "/Adam_1", "/Momentum", "/RMSProp", "/RMSProp_1", "/Adagrad"};
     static const char fraction[] = "/fraction";
     size_t size = strlen(name);
@@ -234,10 +249,11 @@ static exa_status check_surplus(const exa_tensor_bundle *b, const layout *l, exa
         EXA_TRY(exa_tensor_bundle_info(b, i, &info));
         const char *behind = behind_tensor(l, info.name);
         if (behind && !behind[0]) continue;
-        EXA_CHECK(is_training_state(l, info.name), EXA_ERR_FORMAT,
-                  "tensor '%.200s' does not belong to a network of depth %d (scope '%.100s'). Hint: the network differs "
-                  "from google/ffn's convstack_3d, which exaconn runs",
-                  info.name, l->depth, l->scope);
+        EXA_CHECK(
+            is_training_state(l, info.name), EXA_ERR_FORMAT,
+            "tensor '%.200s' does not belong to a network of depth %d (scope '%.100s'). Hint: the network differs "
+            "from google/ffn's convstack_3d, which exaconn runs",
+            info.name, l->depth, l->scope);
         EXA_INFO("ignoring '%s': part of the training, not of the network", info.name);
         facts->ignored++;
     }
@@ -248,8 +264,8 @@ static exa_status read_tensor(exa_tensor_bundle *b, const char *name, float *dat
     EXA_TRY(exa_tensor_bundle_read_f32(b, name, data, elements));
     for (size_t i = 0; i < elements; i++)
         EXA_CHECK(isfinite(data[i]), EXA_ERR_FORMAT,
-                  "tensor '%s' has %s at element %zu. Hint: the training diverged; import an earlier checkpoint", name,
-                  isnan(data[i]) ? "NaN" : "infinity", i);
+                  "tensor '%s' has %s at element %zu. Hint: the training diverged; import an earlier checkpoint",
+                  name, isnan(data[i]) ? "NaN" : "infinity", i);
     return EXA_OK;
 }
 
@@ -267,7 +283,8 @@ static exa_status read_layers(exa_tensor_bundle *b, const layout *l, exa_ffn_mod
 
 /* ---- all of it ---------------------------------------------------------------------------------- */
 
-static exa_status make_model(exa_tensor_bundle *b, const layout *l, const exa_ffn_settings *s, exa_ffn_model **out) {
+static exa_status make_model(exa_tensor_bundle *b, const layout *l, const exa_ffn_settings *s,
+                             exa_ffn_model **out) {
     exa_ffn_model *m;
     exa_status st;
 
@@ -300,8 +317,8 @@ static void read_global_step(exa_tensor_bundle *b, exa_ffn_import_facts *facts) 
         facts->global_step = step;
 }
 
-static exa_status import(exa_tensor_bundle *b, const char *checkpoint, const char *request_path, exa_ffn_settings *s,
-                         exa_ffn_import_facts *facts, exa_ffn_model **out) {
+static exa_status import(exa_tensor_bundle *b, const char *checkpoint, const char *request_path,
+                         exa_ffn_settings *s, exa_ffn_import_facts *facts, exa_ffn_model **out) {
     char sha256[EXA_SHA256_HEX_BYTES];
     layout l;
 
@@ -319,8 +336,9 @@ static exa_status import(exa_tensor_bundle *b, const char *checkpoint, const cha
     return EXA_OK;
 }
 
-exa_status exa_ffn_import(const char *checkpoint, const char *request_path, const exa_ffn_settings *explicit_settings,
-                          exa_ffn_import_facts *facts, exa_ffn_model **out) {
+exa_status exa_ffn_import(const char *checkpoint, const char *request_path,
+                          const exa_ffn_settings *explicit_settings, exa_ffn_import_facts *facts,
+                          exa_ffn_model **out) {
     exa_ffn_settings settings = {.given = 0};
     exa_ffn_import_facts found = {.global_step = -1};
     exa_tensor_bundle *b;

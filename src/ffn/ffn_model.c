@@ -18,11 +18,13 @@
 
 /* ---- geometry and rules ------------------------------------------------------------------------- */
 
-exa_status exa_ffn_geometry_check(int64_t depth, int64_t features, const exa_coord fov[3], const exa_coord deltas[3]) {
+exa_status exa_ffn_geometry_check(int64_t depth, int64_t features, const exa_coord fov[3],
+                                  const exa_coord deltas[3]) {
     EXA_CHECK(depth >= 1 && depth <= EXA_FFN_MAX_DEPTH, EXA_ERR_RANGE, "depth is %lld; 1 to %d are possible",
               (long long)depth, EXA_FFN_MAX_DEPTH);
     EXA_CHECK(features >= 8 && features <= EXA_FFN_MAX_FEATURES && features % 8 == 0, EXA_ERR_RANGE,
-              "features is %lld; multiples of 8 from 8 to %d are possible", (long long)features, EXA_FFN_MAX_FEATURES);
+              "features is %lld; multiples of 8 from 8 to %d are possible", (long long)features,
+              EXA_FFN_MAX_FEATURES);
     for (int a = 0; a < 3; a++) {
         EXA_CHECK(fov[a] >= 3 && fov[a] <= EXA_FFN_MAX_FOV && fov[a] % 2 == 1, EXA_ERR_RANGE,
                   "fov on axis %c is %lld; odd numbers from 3 to %d are possible", "zyx"[a], (long long)fov[a],
@@ -48,13 +50,14 @@ exa_status exa_ffn_options_check(const exa_ffn_model *model) {
     EXA_TRY(check_probability("move_threshold", o->move_threshold));
     EXA_TRY(check_probability("segment_threshold", o->segment_threshold));
     EXA_CHECK(isfinite(o->disco_seed_threshold) && o->disco_seed_threshold <= 1.0f, EXA_ERR_RANGE,
-              "disco_seed_threshold is %g; at most 1 is expected (negative: rule off)", (double)o->disco_seed_threshold);
+              "disco_seed_threshold is %g; at most 1 is expected (negative: rule off)",
+              (double)o->disco_seed_threshold);
     EXA_CHECK(o->min_segment_size >= 0, EXA_ERR_RANGE, "min_segment_size is %lld; 0 or more voxels are expected",
               (long long)o->min_segment_size);
     for (int a = 0; a < 3; a++)
         EXA_CHECK(o->min_boundary_dist[a] >= 0 && o->min_boundary_dist[a] <= MAX_BOUNDARY_DIST, EXA_ERR_RANGE,
                   "min_boundary_dist on axis %c is %lld; 0 to %d are possible", "zyx"[a],
-                  (long long)o->min_boundary_dist[a], MAX_BOUNDARY_DIST);
+                  (long long)o -> min_boundary_dist[a], MAX_BOUNDARY_DIST);
     EXA_CHECK(isfinite(model->image_mean), EXA_ERR_RANGE, "image_mean is not a finite number");
     EXA_CHECK(isfinite(model->image_stddev) && model->image_stddev > 0.0f, EXA_ERR_RANGE,
               "image_stddev is %g; a number above 0 is expected", (double)model->image_stddev);
@@ -82,7 +85,8 @@ size_t exa_ffn_layer_weights(const exa_ffn_layer *layer) {
 }
 
 void exa_ffn_layer_shape(const exa_ffn_layer *layer, int64_t shape[5]) {
-    for (int a = 0; a < 3; a++) shape[a] = layer->kernel;
+    for (int a = 0; a < 3; a++)
+        shape[a] = layer->kernel;
     shape[3] = layer->cin;
     shape[4] = layer->cout;
 }
@@ -104,7 +108,8 @@ exa_status exa_ffn_model_create(int depth, int features, const exa_coord fov[3],
     m->options = defaults;
     EXA_GOTO(fail, exa_calloc((size_t)(2 * depth + 1), sizeof *m->layers, "FFN layers", &m->layers));
     m->layer_count = 2 * depth + 1;
-    for (int i = 0; i < m->layer_count; i++) exa_ffn_layer_describe(depth, features, i, &m->layers[i]);
+    for (int i = 0; i < m->layer_count; i++)
+        exa_ffn_layer_describe(depth, features, i, &m->layers[i]);
     for (int i = 0; i < m->layer_count; i++) {
         exa_ffn_layer *layer = &m->layers[i];
         EXA_GOTO(fail, exa_calloc(exa_ffn_layer_weights(layer), sizeof(float), "FFN weights", &layer->weights));
@@ -138,7 +143,8 @@ int64_t exa_ffn_model_parameters(const exa_ffn_model *model) {
 
 double exa_ffn_model_flops(const exa_ffn_model *model) {
     double voxels = (double)model->fov[0] * (double)model->fov[1] * (double)model->fov[2], per_voxel = 0;
-    for (int i = 0; i < model->layer_count; i++) per_voxel += (double)exa_ffn_layer_weights(&model->layers[i]);
+    for (int i = 0; i < model->layer_count; i++)
+        per_voxel += (double)exa_ffn_layer_weights(&model->layers[i]);
     return 2.0 * voxels * per_voxel;
 }
 
@@ -215,9 +221,11 @@ static exa_status check_tensor(const exa_weights_file *file, const char *name, c
     char found[128], expected[128];
 
     shape_text(shape, rank, expected);
-    EXA_CHECK(exa_weights_file_find(file, name, &tensor), EXA_ERR_FORMAT, "tensor '%s' [%s] is missing", name, expected);
+    EXA_CHECK(exa_weights_file_find(file, name, &tensor), EXA_ERR_FORMAT, "tensor '%s' [%s] is missing", name,
+              expected);
     bool same = tensor.rank == rank;
-    for (int a = 0; same && a < rank; a++) same = tensor.shape[a] == shape[a];
+    for (int a = 0; same && a < rank; a++)
+        same = tensor.shape[a] == shape[a];
     shape_text(tensor.shape, tensor.rank, found);
     EXA_CHECK(same, EXA_ERR_FORMAT, "tensor '%s' has shape [%s] instead of [%s]", name, found, expected);
     return EXA_OK;
@@ -285,7 +293,8 @@ static exa_status read_identity(exa_weights_file *file, exa_ffn_model *m) {
     EXA_TRY(read_text(file, "weights_sha256", stored, sizeof stored));
     EXA_TRY(exa_ffn_model_digest(m, m->weights_sha256));
     EXA_CHECK(!stored[0] || strcmp(stored, m->weights_sha256) == 0, EXA_ERR_CORRUPT,
-              "attribute 'weights_sha256' is %.16s..., but the tensors' digest is %.16s...", stored, m->weights_sha256);
+              "attribute 'weights_sha256' is %.16s..., but the tensors' digest is %.16s...", stored,
+              m->weights_sha256);
     return EXA_OK;
 }
 

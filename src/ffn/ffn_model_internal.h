@@ -10,7 +10,8 @@
 #define EXA_FFN_SCOPE "seed_update" /* of the tensors in our files */
 
 /* Depth, features, FOV and deltas alone, before anything is allocated for them. EXA_ERR_RANGE. */
-exa_status exa_ffn_geometry_check(int64_t depth, int64_t features, const exa_coord fov[3], const exa_coord deltas[3]);
+exa_status exa_ffn_geometry_check(int64_t depth, int64_t features, const exa_coord fov[3],
+                                  const exa_coord deltas[3]);
 
 /* Normalisation and inference options. EXA_ERR_RANGE. */
 exa_status exa_ffn_options_check(const exa_ffn_model *model);

@@ -43,7 +43,8 @@ static exa_status parse_integer(const request *r, const char *name, const char *
 }
 
 /* A JSON list [x, y, z] of whole numbers, stored z, y, x. Absent is fine. */
-static exa_status json_triple(const request *r, const cJSON *args, const char *name, exa_coord zyx[3], unsigned bit) {
+static exa_status json_triple(const request *r, const cJSON *args, const char *name, exa_coord zyx[3],
+                              unsigned bit) {
     const cJSON *list = cJSON_GetObjectItemCaseSensitive(args, name), *item;
     int a = 2;
 
@@ -53,7 +54,8 @@ static exa_status json_triple(const request *r, const cJSON *args, const char *n
     cJSON_ArrayForEach(item, list) {
         EXA_CHECK(cJSON_IsNumber(item) && item->valuedouble == floor(item->valuedouble) &&
                       fabs(item->valuedouble) < 1e9,
-                  EXA_ERR_CONFIG, "request '%s': %s in model_args holds something else than whole numbers", r->path, name);
+                  EXA_ERR_CONFIG, "request '%s': %s in model_args holds something else than whole numbers", r->path,
+                  name);
         zyx[a--] = (exa_coord)item->valuedouble;
     }
     r->settings->given |= bit;
@@ -64,8 +66,9 @@ static exa_status read_model_args(request *r, const cJSON *args) {
     const cJSON *depth = cJSON_GetObjectItemCaseSensitive(args, "depth");
 
     EXA_CHECK(cJSON_IsObject(args), EXA_ERR_CONFIG, "request '%s': model_args is not a JSON object", r->path);
-    EXA_CHECK(!depth || (cJSON_IsNumber(depth) && depth->valuedouble >= 1 && depth->valuedouble <= EXA_FFN_MAX_DEPTH &&
-                         depth->valuedouble == floor(depth->valuedouble)),
+    EXA_CHECK(!depth ||
+                  (cJSON_IsNumber(depth) && depth->valuedouble >= 1 && depth->valuedouble <= EXA_FFN_MAX_DEPTH &&
+                   depth->valuedouble == floor(depth->valuedouble)),
               EXA_ERR_CONFIG, "request '%s': depth in model_args is not a whole number from 1 to %d", r->path,
               EXA_FFN_MAX_DEPTH);
     if (depth) r->depth = (int)depth->valuedouble;
@@ -131,7 +134,8 @@ static exa_status visit_field(void *context, const char *name, const char *value
     }
     if (strcmp(name, "model_args") == 0) return parse_model_args(r, value);
     EXA_CHECK(strcmp(name, "model_name") != 0 || strstr(value, "ConvStack3DFFN"), EXA_ERR_UNSUPPORTED,
-              "request '%s': model_name is '%.100s'; only convstack_3d.ConvStack3DFFNModel is supported", r->path, value);
+              "request '%s': model_name is '%.100s'; only convstack_3d.ConvStack3DFFNModel is supported", r->path,
+              value);
     if (strncmp(name, options, sizeof options - 1) != 0) return EXA_OK; /* paths, policies: not the model's */
     EXA_TRY(visit_option(r, name + sizeof options - 1, value, &known));
     if (!known) EXA_WARN("request '%s': %s has no meaning in exaconn and is ignored", r->path, name);

@@ -13,7 +13,7 @@
 typedef struct parser {
     const char *p;
     const char *path;
-    char *value;       /* owned, as large as the text: no value is longer */
+    char *value; /* owned, as large as the text: no value is longer */
     size_t value_size;
     exa_text_proto_visit *visit;
     void *context;
@@ -28,7 +28,8 @@ typedef struct parser {
 static void skip_space(parser *ps) {
     for (; *ps->p; ps->p++) {
         if (*ps->p == '#') {
-            while (ps->p[1] && ps->p[1] != '\n') ps->p++;
+            while (ps->p[1] && ps->p[1] != '\n')
+                ps->p++;
         } else if (*ps->p == '\n') {
             ps->line++;
         } else if (*ps->p != ' ' && *ps->p != '\t' && *ps->p != '\r') {
@@ -49,8 +50,10 @@ static bool is_word(char c) {
 }
 
 static bool is_digit_of(char c, int base, unsigned *digit) {
-    unsigned d = c >= '0' && c <= '9' ? (unsigned)(c - '0') : c >= 'a' && c <= 'f' ? (unsigned)(c - 'a') + 10
-                 : c >= 'A' && c <= 'F' ? (unsigned)(c - 'A') + 10 : 99;
+    unsigned d = c >= '0' && c <= '9'   ? (unsigned)(c - '0')
+                 : c >= 'a' && c <= 'f' ? (unsigned)(c - 'a') + 10
+                 : c >= 'A' && c <= 'F' ? (unsigned)(c - 'A') + 10
+                                        : 99;
     *digit = d;
     return d < (unsigned)base;
 }
@@ -77,7 +80,7 @@ static exa_status parse_escape(parser *ps, char *out) {
 
 /* Appends one quoted text to ps->value. */
 static exa_status parse_quoted(parser *ps, char quote) {
-    for (ps->p++; *ps->p != quote; ) {
+    for (ps->p++; *ps->p != quote;) {
         if (*ps->p == '\0' || *ps->p == '\n') return SYNTAX(ps, "a text is not closed with %c", quote);
         char c = *ps->p++;
         if (c == '\\') EXA_TRY(parse_escape(ps, &c));
@@ -91,9 +94,11 @@ static exa_status parse_scalar(parser *ps) {
     ps->value_size = 0;
     skip_space(ps);
     if (*ps->p == '"' || *ps->p == '\'') {
-        for (; *ps->p == '"' || *ps->p == '\''; skip_space(ps)) EXA_TRY(parse_quoted(ps, *ps->p));
+        for (; *ps->p == '"' || *ps->p == '\''; skip_space(ps))
+            EXA_TRY(parse_quoted(ps, *ps->p));
     } else {
-        while (is_word(*ps->p) || *ps->p == '.' || *ps->p == '-' || *ps->p == '+') ps->value[ps->value_size++] = *ps->p++;
+        while (is_word(*ps->p) || *ps->p == '.' || *ps->p == '-' || *ps->p == '+')
+            ps->value[ps->value_size++] = *ps->p++;
         if (ps->value_size == 0) return SYNTAX(ps, "a value is missing for '%s'", ps->name);
     }
     ps->value[ps->value_size] = '\0';
@@ -115,7 +120,8 @@ static exa_status parse_fields(parser *ps, char close);
 static exa_status parse_name(parser *ps) {
     const char *start = ps->p;
 
-    while (is_word(*ps->p)) ps->p++;
+    while (is_word(*ps->p))
+        ps->p++;
     size_t length = (size_t)(ps->p - start), dot = ps->name_length > 0;
     if (length == 0) return SYNTAX(ps, "a field name is expected, not '%c'", *ps->p ? *ps->p : ' ');
     if (ps->name_length + dot + length >= sizeof ps->name) return SYNTAX(ps, "a field name is too long");
@@ -131,11 +137,16 @@ static exa_status parse_field(parser *ps) {
 
     EXA_TRY(parse_name(ps));
     bool colon = accept(ps, ':');
-    if (accept(ps, '{')) EXA_TRY(parse_fields(ps, '}'));
-    else if (accept(ps, '<')) EXA_TRY(parse_fields(ps, '>'));
-    else if (!colon) return SYNTAX(ps, "':' or '{' is expected after '%s'", ps->name);
-    else if (accept(ps, '[')) EXA_TRY(parse_list(ps));
-    else EXA_TRY(parse_scalar(ps));
+    if (accept(ps, '{'))
+        EXA_TRY(parse_fields(ps, '}'));
+    else if (accept(ps, '<'))
+        EXA_TRY(parse_fields(ps, '>'));
+    else if (!colon)
+        return SYNTAX(ps, "':' or '{' is expected after '%s'", ps->name);
+    else if (accept(ps, '['))
+        EXA_TRY(parse_list(ps));
+    else
+        EXA_TRY(parse_scalar(ps));
     if (!accept(ps, ',')) accept(ps, ';');
     ps->name_length = outer;
     ps->name[outer] = '\0';

@@ -10,8 +10,8 @@
 
 #include <stddef.h>
 
-/* Called for each value with its dotted name ("inference_options.min_boundary_dist.x"), unquoted; `size` without the
- * terminator. A list calls once per element. */
+/* Called for each value with its dotted name ("inference_options.min_boundary_dist.x"), unquoted; `size` without
+ * the terminator. A list calls once per element. */
 typedef exa_status exa_text_proto_visit(void *context, const char *name, const char *value, size_t size);
 
 /* `text` is zero-terminated. Errors (EXA_ERR_CONFIG) name `path` and the line. */

@@ -1,7 +1,7 @@
 /* The sorted string table: see sstable_internal.h for the layout.
  *
- * Blocks must follow one another without overlap and keys must ascend, so one pass over a hostile file costs no more
- * than its own size, however its handles and shared prefixes are arranged.
+ * Blocks must follow one another without overlap and keys must ascend, so one pass over a hostile file costs no
+ * more than its own size, however its handles and shared prefixes are arranged.
  */
 #include "sstable_internal.h"
 
@@ -57,8 +57,8 @@ static exa_status open_block(const table *t, block_handle h, const char *what, e
     EXA_CHECK(h.size >= 4, EXA_ERR_FORMAT, "%s block of %llu bytes has no restart array. " DAMAGED, what,
               (unsigned long long)h.size);
     uint64_t restarts = exa_load_le32(trailer - 4);
-    EXA_CHECK(restarts <= (h.size - 4) / 4, EXA_ERR_FORMAT, "%s block has an impossible restart count %llu. " DAMAGED,
-              what, (unsigned long long)restarts);
+    EXA_CHECK(restarts <= (h.size - 4) / 4, EXA_ERR_FORMAT,
+              "%s block has an impossible restart count %llu. " DAMAGED, what, (unsigned long long)restarts);
     *entries = exa_cursor_make(block, (size_t)(h.size - 4 - 4 * restarts));
     return EXA_OK;
 }
@@ -130,10 +130,11 @@ exa_status exa_sstable_scan(const void *data, size_t size, exa_sstable_visit *vi
     EXA_CHECK(size >= FOOTER_BYTES, EXA_ERR_FORMAT, "%zu bytes are too few for a checkpoint index. " DAMAGED, size);
     t.size = size - FOOTER_BYTES;
     uint64_t magic = exa_load_le64(t.data + size - 8);
-    EXA_CHECK(magic == TABLE_MAGIC, EXA_ERR_FORMAT,
-              "ends with %016llx instead of the table mark %016llx. Hint: this is not the .index of a TensorFlow V2 "
-              "checkpoint, or it was cut short",
-              (unsigned long long)magic, (unsigned long long)TABLE_MAGIC);
+    EXA_CHECK(
+        magic == TABLE_MAGIC, EXA_ERR_FORMAT,
+        "ends with %016llx instead of the table mark %016llx. Hint: this is not the .index of a TensorFlow V2 "
+        "checkpoint, or it was cut short",
+        (unsigned long long)magic, (unsigned long long)TABLE_MAGIC);
     footer = exa_cursor_make(t.data + t.size, FOOTER_BYTES - 8);
     EXA_TRY(read_handle(&footer, &metaindex));
     EXA_TRY(read_handle(&footer, &index));

@@ -1,8 +1,8 @@
 /* TensorFlow V2 checkpoints: a table of BundleEntryProto records (.index) over raw tensors (.data-...).
  *
- *   ""    -> BundleHeaderProto { 1: num_shards  2: endianness  3: VersionDef{ 1: producer 2: min_consumer 3: bad } }
- *   NAME  -> BundleEntryProto  { 1: dtype  2: TensorShapeProto{ 2: Dim{ 1: size } 3: unknown_rank }
- *                                3: shard_id  4: offset  5: size  6: crc32c (fixed32, masked)  7: slices }
+ *   ""    -> BundleHeaderProto { 1: num_shards  2: endianness  3: VersionDef{ 1: producer 2: min_consumer 3: bad }
+ * } NAME  -> BundleEntryProto  { 1: dtype  2: TensorShapeProto{ 2: Dim{ 1: size } 3: unknown_rank } 3: shard_id  4:
+ * offset  5: size  6: crc32c (fixed32, masked)  7: slices }
  *
  * Field numbers and DataType values are TensorFlow's public protocol (tensor_bundle.proto, types.proto).
  */
@@ -49,17 +49,35 @@ struct exa_tensor_bundle {
 /* Bytes of one element of TensorFlow's DataType, 0 for those without a fixed size or unknown to us. */
 static unsigned dtype_bytes(int dtype) {
     switch (dtype) {
-    case 4: case 6: case 10: case 11: case 12: return 1;          /* uint8 int8 bool qint8 quint8 */
-    case 5: case 14: case 15: case 16: case 17: case 19: return 2; /* int16 bfloat16 qint16 quint16 uint16 half */
-    case 1: case 3: case 13: case 22: return 4;                    /* float int32 qint32 uint32 */
-    case 2: case 8: case 9: case 23: return 8;                     /* double complex64 int64 uint64 */
-    case 18: return 16;                                            /* complex128 */
+    case 4:
+    case 6:
+    case 10:
+    case 11:
+    case 12: return 1; /* uint8 int8 bool qint8 quint8 */
+    case 5:
+    case 14:
+    case 15:
+    case 16:
+    case 17:
+    case 19: return 2; /* int16 bfloat16 qint16 quint16 uint16 half */
+    case 1:
+    case 3:
+    case 13:
+    case 22: return 4; /* float int32 qint32 uint32 */
+    case 2:
+    case 8:
+    case 9:
+    case 23: return 8;  /* double complex64 int64 uint64 */
+    case 18: return 16; /* complex128 */
     default: return 0;
     }
 }
 
 static exa_tensor_type tensor_type(int dtype) {
-    return dtype == 1 ? EXA_TENSOR_F32 : dtype == 3 ? EXA_TENSOR_I32 : dtype == 9 ? EXA_TENSOR_I64 : EXA_TENSOR_OTHER;
+    return dtype == 1   ? EXA_TENSOR_F32
+           : dtype == 3 ? EXA_TENSOR_I32
+           : dtype == 9 ? EXA_TENSOR_I64
+                        : EXA_TENSOR_OTHER;
 }
 
 static void shard_path(const exa_tensor_bundle *b, uint32_t shard, char out[EXA_PATH_BYTES]) {
@@ -74,10 +92,11 @@ static exa_status parse_versions(exa_cursor bytes) {
         EXA_CHECK(exa_cursor_field(&bytes, &f), EXA_ERR_FORMAT, "malformed version record. " DAMAGED);
         bool too_new = f.number == 2 && f.wire == EXA_PROTO_VARINT && f.value > BUNDLE_VERSION;
         bool bad = f.number == 3 && f.wire == EXA_PROTO_VARINT && f.value == BUNDLE_VERSION;
-        EXA_CHECK(!too_new && !bad, EXA_ERR_UNSUPPORTED,
-                  "written for readers of another bundle version (%s %llu, this one reads version %d). Hint: save it "
-                  "with TensorFlow 1.x or 2.x",
-                  bad ? "excluded version" : "at least", (unsigned long long)f.value, BUNDLE_VERSION);
+        EXA_CHECK(
+            !too_new && !bad, EXA_ERR_UNSUPPORTED,
+            "written for readers of another bundle version (%s %llu, this one reads version %d). Hint: save it "
+            "with TensorFlow 1.x or 2.x",
+            bad ? "excluded version" : "at least", (unsigned long long)f.value, BUNDLE_VERSION);
     }
     return EXA_OK;
 }
@@ -92,12 +111,14 @@ static exa_status parse_header(exa_tensor_bundle *b, exa_cursor bytes) {
         if (f.number == 2 && f.wire == EXA_PROTO_VARINT) endianness = f.value;
         if (f.number == 3 && f.wire == EXA_PROTO_BYTES) EXA_TRY(parse_versions(f.bytes));
     }
-    EXA_CHECK(endianness == 0, EXA_ERR_UNSUPPORTED, "tensors are stored big-endian. Hint: save the checkpoint again on "
-                                                    "a little-endian machine");
-    EXA_CHECK(shards >= 1 && shards <= MAX_SHARDS, EXA_ERR_FORMAT, "names %llu data files; 1 to %d are possible. " DAMAGED,
-              (unsigned long long)shards, MAX_SHARDS);
+    EXA_CHECK(endianness == 0, EXA_ERR_UNSUPPORTED,
+              "tensors are stored big-endian. Hint: save the checkpoint again on "
+              "a little-endian machine");
+    EXA_CHECK(shards >= 1 && shards <= MAX_SHARDS, EXA_ERR_FORMAT,
+              "names %llu data files; 1 to %d are possible. " DAMAGED, (unsigned long long)shards, MAX_SHARDS);
     EXA_TRY(exa_alloc((size_t)shards, sizeof *b->shard_bytes, "the list of data files", &b->shard_bytes));
-    for (uint64_t s = 0; s < shards; s++) b->shard_bytes[s] = UINT64_MAX;
+    for (uint64_t s = 0; s < shards; s++)
+        b->shard_bytes[s] = UINT64_MAX;
     b->shards = (uint32_t)shards;
     return EXA_OK;
 }
@@ -109,7 +130,8 @@ static exa_status parse_shape(exa_cursor bytes, entry *e) {
         EXA_CHECK(exa_cursor_field(&bytes, &f), EXA_ERR_FORMAT, "malformed shape. " DAMAGED);
         EXA_CHECK(f.number != 3 || f.value == 0, EXA_ERR_UNSUPPORTED, "shape of unknown rank");
         if (f.number != 2 || f.wire != EXA_PROTO_BYTES) continue;
-        EXA_CHECK(e->rank < EXA_TENSOR_MAX_RANK, EXA_ERR_UNSUPPORTED, "more than %d dimensions", EXA_TENSOR_MAX_RANK);
+        EXA_CHECK(e->rank < EXA_TENSOR_MAX_RANK, EXA_ERR_UNSUPPORTED, "more than %d dimensions",
+                  EXA_TENSOR_MAX_RANK);
         uint64_t extent = 0;
         while (exa_cursor_left(&f.bytes) > 0) {
             EXA_CHECK(exa_cursor_field(&f.bytes, &d), EXA_ERR_FORMAT, "malformed dimension. " DAMAGED);
@@ -140,7 +162,8 @@ static exa_status parse_entry(exa_cursor bytes, entry *e) {
         if (f.number == 5) e->size = f.value;
     }
     EXA_CHECK(dtype >= 1 && dtype <= INT32_MAX && shard <= UINT32_MAX, EXA_ERR_FORMAT,
-              "impossible type %llu or data file %llu. " DAMAGED, (unsigned long long)dtype, (unsigned long long)shard);
+              "impossible type %llu or data file %llu. " DAMAGED, (unsigned long long)dtype,
+              (unsigned long long)shard);
     e->dtype = (int)dtype;
     e->shard = (uint32_t)shard;
     return EXA_OK;
@@ -172,20 +195,21 @@ static exa_status check_place(exa_tensor_bundle *b, const entry *e) {
     EXA_TRY(look_at_shard(b, e->shard));
     uint64_t have = b->shard_bytes[e->shard];
     EXA_CHECK(e->offset <= have && e->size <= have - e->offset, EXA_ERR_CORRUPT,
-              "lies at bytes %llu + %llu of a data file of only %llu bytes. " DAMAGED, (unsigned long long)e->offset,
-              (unsigned long long)e->size, (unsigned long long)have);
+              "lies at bytes %llu + %llu of a data file of only %llu bytes. " DAMAGED,
+              (unsigned long long)e->offset, (unsigned long long)e->size, (unsigned long long)have);
     return EXA_OK;
 }
 
 static exa_status append(exa_tensor_bundle *b, const entry *e, const char *name, size_t name_size) {
     entry fresh = *e;
 
-    EXA_CHECK(name_size <= MAX_NAME_BYTES - b->name_bytes, EXA_ERR_UNSUPPORTED, "tensor names of more than %zu bytes",
-              MAX_NAME_BYTES);
+    EXA_CHECK(name_size <= MAX_NAME_BYTES - b->name_bytes, EXA_ERR_UNSUPPORTED,
+              "tensor names of more than %zu bytes", MAX_NAME_BYTES);
     if (b->count == b->capacity) {
         size_t capacity = b->capacity ? 2 * b->capacity : 64;
         entry *grown = realloc(b->entries, capacity * sizeof *grown);
-        EXA_CHECK(grown, EXA_ERR_MEMORY, "cannot allocate %zu bytes for the list of tensors", capacity * sizeof *grown);
+        EXA_CHECK(grown, EXA_ERR_MEMORY, "cannot allocate %zu bytes for the list of tensors",
+                  capacity * sizeof *grown);
         b->entries = grown;
         b->capacity = capacity;
     }
@@ -201,8 +225,9 @@ static exa_status visit_entry(void *context, const char *key, size_t key_size, e
     entry e = {0};
 
     if (key_size == 0) return parse_header(b, value);
-    EXA_CHECK(b->shards > 0, EXA_ERR_FORMAT, "the index has no bundle header. Hint: this is a table, but not the .index "
-                                             "of a TensorFlow V2 checkpoint");
+    EXA_CHECK(b->shards > 0, EXA_ERR_FORMAT,
+              "the index has no bundle header. Hint: this is a table, but not the .index "
+              "of a TensorFlow V2 checkpoint");
     for (size_t i = 0; i < key_size; i++)
         EXA_CHECK((unsigned char)key[i] >= 0x20 && key[i] != 0x7F, EXA_ERR_UNSUPPORTED,
                   "a tensor's name has control characters, as slices of partitioned variables have. Hint: save the "
@@ -221,8 +246,8 @@ static exa_status check_total(const exa_tensor_bundle *b) {
     for (uint32_t s = 0; s < b->shards; s++)
         if (b->shard_bytes[s] != UINT64_MAX) files += b->shard_bytes[s];
     for (size_t i = 0; i < b->count; i++)
-        EXA_CHECK(!__builtin_add_overflow(tensors, b->entries[i].size, &tensors) && tensors <= files, EXA_ERR_FORMAT,
-                  "the tensors overlap in the data files. " DAMAGED);
+        EXA_CHECK(!__builtin_add_overflow(tensors, b->entries[i].size, &tensors) && tensors <= files,
+                  EXA_ERR_FORMAT, "the tensors overlap in the data files. " DAMAGED);
     return EXA_OK;
 }
 
@@ -231,8 +256,8 @@ static exa_status set_prefix(exa_tensor_bundle *b, const char *path) {
     size_t length = strlen(path), tail = sizeof suffix - 1;
 
     if (length > tail && strcmp(path + length - tail, suffix) == 0) length -= tail;
-    EXA_CHECK(length < sizeof b->prefix, EXA_ERR_RANGE, "path longer than %zu bytes: '%.80s...'", sizeof b->prefix - 1,
-              path);
+    EXA_CHECK(length < sizeof b->prefix, EXA_ERR_RANGE, "path longer than %zu bytes: '%.80s...'",
+              sizeof b->prefix - 1, path);
     memcpy(b->prefix, path, length);
     b->prefix[length] = '\0';
     return EXA_OK;
@@ -243,10 +268,11 @@ static exa_status read_index(exa_tensor_bundle *b) {
     size_t size = 0;
 
     snprintf(path, sizeof path, "%s.index", b->prefix);
-    EXA_CHECK(exa_file_exists(path), EXA_ERR_IO,
-              "cannot open checkpoint index '%s': %s. Hint: name the checkpoint by what its files have in common, for "
-              "example model.ckpt-1000 for model.ckpt-1000.index and model.ckpt-1000.data-00000-of-00001",
-              path, strerror(errno));
+    EXA_CHECK(
+        exa_file_exists(path), EXA_ERR_IO,
+        "cannot open checkpoint index '%s': %s. Hint: name the checkpoint by what its files have in common, for "
+        "example model.ckpt-1000 for model.ckpt-1000.index and model.ckpt-1000.data-00000-of-00001",
+        path, strerror(errno));
     EXA_TRY(exa_file_read_all(path, MAX_INDEX_BYTES, &data, &size));
     exa_status st = exa_sstable_scan(data, size, visit_entry, b);
     free(data);
@@ -271,7 +297,8 @@ fail:
 void exa_tensor_bundle_close(exa_tensor_bundle **bundle) {
     exa_tensor_bundle *b = *bundle;
     if (!b) return;
-    for (size_t i = 0; i < b->count; i++) free(b->entries[i].name);
+    for (size_t i = 0; i < b->count; i++)
+        free(b->entries[i].name);
     free(b->entries);
     free(b->shard_bytes);
     free(b);
@@ -292,8 +319,12 @@ exa_status exa_tensor_bundle_info(const exa_tensor_bundle *bundle, size_t i, exa
     EXA_CHECK(i < bundle->count, EXA_ERR_RANGE, "checkpoint '%s' has %zu tensors, no number %zu", bundle->prefix,
               bundle->count, i);
     const entry *e = &bundle->entries[i];
-    exa_tensor_info result = {.name = e->name, .elements = e->elements, .bytes = e->size, .rank = e->rank,
-                              .type = tensor_type(e->dtype), .tf_dtype = e->dtype};
+    exa_tensor_info result = {.name = e->name,
+                              .elements = e->elements,
+                              .bytes = e->size,
+                              .rank = e->rank,
+                              .type = tensor_type(e->dtype),
+                              .tf_dtype = e->dtype};
     memcpy(result.shape, e->shape, sizeof result.shape);
     *info = result;
     return EXA_OK;
@@ -309,8 +340,10 @@ exa_status exa_tensor_bundle_find(const exa_tensor_bundle *bundle, const char *n
             *i = middle;
             return EXA_OK;
         }
-        if (order < 0) lo = middle + 1;
-        else hi = middle;
+        if (order < 0)
+            lo = middle + 1;
+        else
+            hi = middle;
     }
     return EXA_FAIL(EXA_ERR_RANGE, "checkpoint '%s' has no tensor '%s'", bundle->prefix, name);
 }
@@ -339,18 +372,19 @@ static exa_status read_entry(const exa_tensor_bundle *b, const entry *e, void *d
     close(fd);
     if (st != EXA_OK) return st;
     uint32_t found = exa_crc32c_mask(exa_crc32c(0, data, (size_t)e->size));
-    EXA_CHECK(found == e->crc, EXA_ERR_CORRUPT,
-              "'%s': checksum of tensor '%s' is %08x, stored is %08x. " DAMAGED, path, e->name, (unsigned)found,
-              (unsigned)e->crc);
+    EXA_CHECK(found == e->crc, EXA_ERR_CORRUPT, "'%s': checksum of tensor '%s' is %08x, stored is %08x. " DAMAGED,
+              path, e->name, (unsigned)found, (unsigned)e->crc);
     return EXA_OK;
 }
 
-static exa_status find_for_reading(const exa_tensor_bundle *b, const char *name, size_t elements, const entry **out) {
+static exa_status find_for_reading(const exa_tensor_bundle *b, const char *name, size_t elements,
+                                   const entry **out) {
     size_t i;
 
     EXA_TRY(exa_tensor_bundle_find(b, name, &i));
-    EXA_CHECK(b->entries[i].elements == elements, EXA_ERR_RANGE, "checkpoint '%s': tensor '%s' has %llu elements, not %zu",
-              b->prefix, name, (unsigned long long)b->entries[i].elements, elements);
+    EXA_CHECK(b->entries[i].elements == elements, EXA_ERR_RANGE,
+              "checkpoint '%s': tensor '%s' has %llu elements, not %zu", b->prefix, name,
+              (unsigned long long)b->entries[i].elements, elements);
     *out = &b->entries[i];
     return EXA_OK;
 }
@@ -360,7 +394,8 @@ exa_status exa_tensor_bundle_read_f32(exa_tensor_bundle *bundle, const char *nam
 
     EXA_TRY(find_for_reading(bundle, name, elements, &e));
     EXA_CHECK(tensor_type(e->dtype) == EXA_TENSOR_F32, EXA_ERR_UNSUPPORTED,
-              "checkpoint '%s': tensor '%s' is of TensorFlow type %d, not float32 (1)", bundle->prefix, name, e->dtype);
+              "checkpoint '%s': tensor '%s' is of TensorFlow type %d, not float32 (1)", bundle->prefix, name,
+              e->dtype);
     return read_entry(bundle, e, data);
 }
 
@@ -371,8 +406,8 @@ exa_status exa_tensor_bundle_read_i64(exa_tensor_bundle *bundle, const char *nam
     exa_tensor_type type = tensor_type(e->dtype);
     if (type == EXA_TENSOR_I64) return read_entry(bundle, e, data);
     EXA_CHECK(type == EXA_TENSOR_I32, EXA_ERR_UNSUPPORTED,
-              "checkpoint '%s': tensor '%s' is of TensorFlow type %d, not int32 (3) or int64 (9)", bundle->prefix, name,
-              e->dtype);
+              "checkpoint '%s': tensor '%s' is of TensorFlow type %d, not int32 (3) or int64 (9)", bundle->prefix,
+              name, e->dtype);
     EXA_TRY(read_entry(bundle, e, data));
     for (size_t i = elements; i-- > 0;) { /* widened in place, from the end */
         int32_t narrow;

@@ -1,5 +1,5 @@
-/* Reading weights files: the header is checked, then libhdf5 parses the verified copy in memory, then every object is
- * held to the little this format allows, so that no allocation exceeds the file.
+/* Reading weights files: the header is checked, then libhdf5 parses the verified copy in memory, then every object
+ * is held to the little this format allows, so that no allocation exceeds the file.
  */
 #include "weights_file_internal.h"
 
@@ -12,9 +12,9 @@
 #include <stdlib.h>
 #include <string.h>
 
-#define MAX_DEPTH 16     /* of groups */
-#define MAX_LINKS 65536  /* visited in all */
-#define MAX_NAME 1024    /* bytes of a tensor's full name */
+#define MAX_DEPTH 16    /* of groups */
+#define MAX_LINKS 65536 /* visited in all */
+#define MAX_NAME 1024   /* bytes of a tensor's full name */
 #define DAMAGED "Hint: copy it again, or make it again with `exaconn import-ffn`"
 
 /* ---- shared with the writer --------------------------------------------------------------------- */
@@ -30,8 +30,9 @@ exa_status exa_weights_file_h5_failed(const exa_weights_file *file, const char *
     char text[256] = "";
     H5Ewalk2(H5E_DEFAULT, H5E_WALK_UPWARD, keep_first, text);
     H5Eclear2(H5E_DEFAULT);
-    return EXA_FAIL(file->writing ? EXA_ERR_IO : EXA_ERR_FORMAT, "weights file '%s': libhdf5 cannot %s '%.200s': %s",
-                    file->path, doing, what, text[0] ? text : "no reason given");
+    return EXA_FAIL(file->writing ? EXA_ERR_IO : EXA_ERR_FORMAT,
+                    "weights file '%s': libhdf5 cannot %s '%.200s': %s", file->path, doing, what,
+                    text[0] ? text : "no reason given");
 }
 
 exa_status exa_weights_file_make(const char *path, exa_weights_file **out) {
@@ -44,7 +45,8 @@ exa_status exa_weights_file_make(const char *path, exa_weights_file **out) {
     EXA_TRY(exa_calloc(1, sizeof *file, "a weights file", &file));
     memcpy(file->path, path, strlen(path) + 1);
     file->h5 = H5I_INVALID_HID;
-    /* libhdf5 takes two images of one name for the same file, and refuses an image if a file of that name exists. */
+    /* libhdf5 takes two images of one name for the same file, and refuses an image if a file of that name exists.
+     */
     snprintf(file->h5_name, sizeof file->h5_name, "/dev/null/weights-%p", (void *)file);
     *out = file;
     return EXA_OK;
@@ -65,7 +67,8 @@ void exa_weights_file_close(exa_weights_file **file) {
     exa_weights_file *f = *file;
     if (!f) return;
     if (f->h5 >= 0) H5Fclose(f->h5);
-    for (size_t i = 0; i < f->count; i++) free(f->items[i].name);
+    for (size_t i = 0; i < f->count; i++)
+        free(f->items[i].name);
     free(f->items);
     free(f);
     *file = NULL;
@@ -77,10 +80,11 @@ static exa_status check_digest(const unsigned char *data, size_t size, const cha
     char found[EXA_SHA256_HEX_BYTES], stored[EXA_SHA256_HEX_BYTES];
 
     EXA_TRY(exa_sha256(data + EXA_WEIGHTS_HEADER, size - EXA_WEIGHTS_HEADER, found));
-    for (int i = 0; i < 32; i++) snprintf(stored + 2 * i, 3, "%02x", data[24 + i]);
+    for (int i = 0; i < 32; i++)
+        snprintf(stored + 2 * i, 3, "%02x", data[24 + i]);
     EXA_CHECK(strcmp(found, stored) == 0, EXA_ERR_CORRUPT,
-              "weights file '%s' was altered: SHA-256 of its contents is %.16s..., stored is %.16s.... " DAMAGED, path,
-              found, stored);
+              "weights file '%s' was altered: SHA-256 of its contents is %.16s..., stored is %.16s.... " DAMAGED,
+              path, found, stored);
     return EXA_OK;
 }
 
@@ -89,21 +93,24 @@ static exa_status check_header(const unsigned char *data, size_t size, const cha
               "'%s' is an HDF5 file without the header of a weights file. Hint: write it as docs/formats.md says "
               "(userblock_size=512), or make it with `exaconn import-ffn`",
               path);
-    EXA_CHECK(size < 8 || memcmp(data, EXA_WEIGHTS_MAGIC, 8) == 0, EXA_ERR_FORMAT,
-              "'%s' is not a weights file (its first bytes are not \"EXAWTS\"). Hint: a TensorFlow checkpoint is turned "
-              "into one by `exaconn import-ffn`",
-              path);
-    EXA_CHECK(size >= EXA_WEIGHTS_HEADER, EXA_ERR_CORRUPT, "weights file '%s' was cut short: only %zu bytes. " DAMAGED,
-              path, size);
-    uint32_t crc = exa_crc32c(0, data, EXA_WEIGHTS_HEADER - 4), stored = exa_load_le32(data + EXA_WEIGHTS_HEADER - 4);
+    EXA_CHECK(
+        size < 8 || memcmp(data, EXA_WEIGHTS_MAGIC, 8) == 0, EXA_ERR_FORMAT,
+        "'%s' is not a weights file (its first bytes are not \"EXAWTS\"). Hint: a TensorFlow checkpoint is turned "
+        "into one by `exaconn import-ffn`",
+        path);
+    EXA_CHECK(size >= EXA_WEIGHTS_HEADER, EXA_ERR_CORRUPT,
+              "weights file '%s' was cut short: only %zu bytes. " DAMAGED, path, size);
+    uint32_t crc = exa_crc32c(0, data, EXA_WEIGHTS_HEADER - 4),
+             stored = exa_load_le32(data + EXA_WEIGHTS_HEADER - 4);
     EXA_CHECK(crc == stored, EXA_ERR_CORRUPT,
               "weights file '%s': checksum of its header is %08x, stored is %08x. " DAMAGED, path, (unsigned)crc,
               (unsigned)stored);
     uint32_t version = exa_load_le32(data + 8), header = exa_load_le32(data + 12);
-    EXA_CHECK(version == EXA_WEIGHTS_VERSION && header == EXA_WEIGHTS_HEADER, EXA_ERR_UNSUPPORTED,
-              "weights file '%s' has format version %u with a header of %u bytes; this exaconn reads version %d with "
-              "%d. Hint: use a newer exaconn",
-              path, (unsigned)version, (unsigned)header, EXA_WEIGHTS_VERSION, EXA_WEIGHTS_HEADER);
+    EXA_CHECK(
+        version == EXA_WEIGHTS_VERSION && header == EXA_WEIGHTS_HEADER, EXA_ERR_UNSUPPORTED,
+        "weights file '%s' has format version %u with a header of %u bytes; this exaconn reads version %d with "
+        "%d. Hint: use a newer exaconn",
+        path, (unsigned)version, (unsigned)header, EXA_WEIGHTS_VERSION, EXA_WEIGHTS_HEADER);
     uint64_t payload = exa_load_le64(data + 16);
     EXA_CHECK(payload == size - EXA_WEIGHTS_HEADER, EXA_ERR_CORRUPT,
               "weights file '%s' was %s: %zu bytes follow its header instead of %llu. " DAMAGED, path,
@@ -130,10 +137,11 @@ static exa_status check_storage(const walk *w, hid_t dataset, size_t elements) {
     H5D_layout_t layout = H5Pget_layout(dcpl);
     int external = layout == H5D_CONTIGUOUS ? H5Pget_external_count(dcpl) : 0;
     H5Pclose(dcpl);
-    EXA_CHECK(layout == H5D_CONTIGUOUS && external == 0, EXA_ERR_FORMAT,
-              "weights file '%s': tensor '%s' is chunked, compressed, virtual or in another file. Hint: write it as a "
-              "plain contiguous dataset",
-              w->file->path, w->name);
+    EXA_CHECK(
+        layout == H5D_CONTIGUOUS && external == 0, EXA_ERR_FORMAT,
+        "weights file '%s': tensor '%s' is chunked, compressed, virtual or in another file. Hint: write it as a "
+        "plain contiguous dataset",
+        w->file->path, w->name);
     unsigned long long stored = H5Dget_storage_size(dataset);
     EXA_CHECK(stored == (unsigned long long)elements * sizeof(float), EXA_ERR_FORMAT,
               "weights file '%s': tensor '%s' stores %llu bytes instead of %llu", w->file->path, w->name, stored,
@@ -146,16 +154,17 @@ static exa_status check_shape(const walk *w, hid_t space, exa_weights_item *item
     H5S_class_t kind = H5Sget_simple_extent_type(space);
     int rank = H5Sget_simple_extent_ndims(space);
 
-    EXA_CHECK((kind == H5S_SCALAR || kind == H5S_SIMPLE) && rank >= 0 && rank <= EXA_WEIGHTS_MAX_RANK, EXA_ERR_FORMAT,
-              "weights file '%s': tensor '%s' has %d dimensions; 0 to %d are possible", w->file->path, w->name, rank,
-              EXA_WEIGHTS_MAX_RANK);
+    EXA_CHECK((kind == H5S_SCALAR || kind == H5S_SIMPLE) && rank >= 0 && rank <= EXA_WEIGHTS_MAX_RANK,
+              EXA_ERR_FORMAT, "weights file '%s': tensor '%s' has %d dimensions; 0 to %d are possible",
+              w->file->path, w->name, rank, EXA_WEIGHTS_MAX_RANK);
     EXA_TRY(EXA_WEIGHTS_H5(w->file, H5Sget_simple_extent_dims(space, dims, NULL), "read the shape of", w->name));
     item->rank = rank;
     item->elements = 1;
     for (int a = 0; a < rank; a++) {
-        EXA_CHECK(dims[a] >= 1 && dims[a] <= w->file->size / sizeof(float) / item->elements, EXA_ERR_FORMAT,
-                  "weights file '%s': tensor '%s' has extent %llu on axis %d, more than the file can hold (or none)",
-                  w->file->path, w->name, (unsigned long long)dims[a], a);
+        EXA_CHECK(
+            dims[a] >= 1 && dims[a] <= w->file->size / sizeof(float) / item->elements, EXA_ERR_FORMAT,
+            "weights file '%s': tensor '%s' has extent %llu on axis %d, more than the file can hold (or none)",
+            w->file->path, w->name, (unsigned long long)dims[a], a);
         item->shape[a] = (int64_t)dims[a];
         item->elements *= (size_t)dims[a];
     }
@@ -185,7 +194,8 @@ static exa_status append_item(const walk *w, const exa_weights_item *checked) {
     if (f->count == f->capacity) {
         size_t capacity = f->capacity ? 2 * f->capacity : 64;
         exa_weights_item *grown = realloc(f->items, capacity * sizeof *grown);
-        EXA_CHECK(grown, EXA_ERR_MEMORY, "cannot allocate %zu bytes for the list of tensors", capacity * sizeof *grown);
+        EXA_CHECK(grown, EXA_ERR_MEMORY, "cannot allocate %zu bytes for the list of tensors",
+                  capacity * sizeof *grown);
         f->items = grown;
         f->capacity = capacity;
     }
@@ -219,7 +229,8 @@ static exa_status enter_name(walk *w, const char *name) {
     int n = snprintf(w->name + w->length, sizeof w->name - w->length, "%s%s", w->length ? "/" : "", name);
     bool printable = name[0] != '\0';
 
-    for (const char *c = name; *c; c++) printable = printable && *c >= 0x20 && *c < 0x7F;
+    for (const char *c = name; *c; c++)
+        printable = printable && *c >= 0x20 && *c < 0x7F;
     w->name[MAX_NAME] = '\0';
     EXA_CHECK(printable && n >= 0 && (size_t)n < sizeof w->name - w->length, EXA_ERR_FORMAT,
               "weights file '%s': a tensor's name is longer than %d bytes or not printable ASCII", w->file->path,
@@ -255,8 +266,8 @@ static herr_t visit_link(hid_t group, const char *name, const H5L_info_t *info, 
 static exa_status walk_group(walk *w, hid_t group) {
     hsize_t at = 0;
 
-    EXA_CHECK(w->depth < MAX_DEPTH, EXA_ERR_FORMAT, "weights file '%s': groups are nested deeper than %d at '%.200s'",
-              w->file->path, MAX_DEPTH, w->name);
+    EXA_CHECK(w->depth < MAX_DEPTH, EXA_ERR_FORMAT,
+              "weights file '%s': groups are nested deeper than %d at '%.200s'", w->file->path, MAX_DEPTH, w->name);
     w->depth++;
     herr_t rc = H5Literate(group, H5_INDEX_NAME, H5_ITER_INC, &at, visit_link, w);
     w->depth--;
@@ -277,7 +288,8 @@ static exa_status open_image(exa_weights_file *file, const void *data, size_t si
 
     EXA_TRY(exa_weights_file_access(file, &fapl));
     /* libhdf5 copies the image and does not write to it. */
-    EXA_GOTO(done, EXA_WEIGHTS_H5(file, H5Pset_file_image(fapl, (void *)(uintptr_t)data, size), "copy", "the contents"));
+    EXA_GOTO(done,
+             EXA_WEIGHTS_H5(file, H5Pset_file_image(fapl, (void *)(uintptr_t)data, size), "copy", "the contents"));
     file->size = size;
     file->h5 = H5Fopen(file->h5_name, H5F_ACC_RDONLY, fapl);
     EXA_GOTO(done, EXA_WEIGHTS_H5(file, file->h5, "open", "/"));
@@ -320,9 +332,10 @@ exa_status exa_weights_file_expect(exa_weights_file *file, const char *kind, int
     EXA_CHECK(strcmp(found, kind) == 0, EXA_ERR_FORMAT, "weights file '%s' holds a network of kind '%s', not '%s'",
               file->path, found, kind);
     EXA_TRY(exa_weights_file_get_integers(file, "kind_version", &version, 1));
-    EXA_CHECK(version >= 1 && version <= max_version, EXA_ERR_UNSUPPORTED,
-              "weights file '%s': '%s' version %lld; this exaconn reads versions 1 to %lld. Hint: use a newer exaconn",
-              file->path, kind, (long long)version, (long long)max_version);
+    EXA_CHECK(
+        version >= 1 && version <= max_version, EXA_ERR_UNSUPPORTED,
+        "weights file '%s': '%s' version %lld; this exaconn reads versions 1 to %lld. Hint: use a newer exaconn",
+        file->path, kind, (long long)version, (long long)max_version);
     return EXA_OK;
 }
 
@@ -423,8 +436,8 @@ static bool is_real(hid_t type) {
     return is_one_of(type, types, 2) || is_integer(type);
 }
 
-static exa_status read_numbers(exa_weights_file *file, const char *name, bool reals, hid_t memory_type, void *values,
-                               int count) {
+static exa_status read_numbers(exa_weights_file *file, const char *name, bool reals, hid_t memory_type,
+                               void *values, int count) {
     attribute a = {H5I_INVALID_HID, H5I_INVALID_HID, -1};
     exa_status st = EXA_OK;
 
@@ -465,8 +478,9 @@ static exa_status read_string(exa_weights_file *file, const char *name, const at
         H5free_memory(stored);
         EXA_CHECK(text, EXA_ERR_MEMORY, "cannot allocate memory for attribute '%s'", name);
     } else {
-        EXA_CHECK(size < EXA_WEIGHTS_MAX_TEXT, EXA_ERR_FORMAT, "weights file '%s': attribute '%s' has %zu bytes, more than %d",
-                  file->path, name, size, EXA_WEIGHTS_MAX_TEXT - 1);
+        EXA_CHECK(size < EXA_WEIGHTS_MAX_TEXT, EXA_ERR_FORMAT,
+                  "weights file '%s': attribute '%s' has %zu bytes, more than %d", file->path, name, size,
+                  EXA_WEIGHTS_MAX_TEXT - 1);
         EXA_TRY(exa_calloc(size + 1, 1, "an attribute", &text));
         exa_status st = EXA_WEIGHTS_H5(file, H5Aread(a->id, a->type, text), "read attribute", name);
         if (st != EXA_OK) {
@@ -490,8 +504,8 @@ exa_status exa_weights_file_get_text(exa_weights_file *file, const char *name, c
                    "weights file '%s': attribute '%s' is not one text", file->path, name);
     EXA_GOTO(done, read_string(file, name, &a, &found));
     EXA_CHECK_GOTO(done, strlen(found) < bytes, EXA_ERR_FORMAT,
-                   "weights file '%s': attribute '%s' is longer than %zu bytes: '%.60s...'", file->path, name, bytes - 1,
-                   found);
+                   "weights file '%s': attribute '%s' is longer than %zu bytes: '%.60s...'", file->path, name,
+                   bytes - 1, found);
     memcpy(text, found, strlen(found) + 1);
 done:
     free(found);

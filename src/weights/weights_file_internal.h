@@ -26,7 +26,7 @@ typedef struct exa_weights_item {
 struct exa_weights_file {
     char path[EXA_PATH_BYTES];
     char h5_name[64]; /* what libhdf5 knows it by */
-    hid_t h5; /* in memory (core driver), read-only unless writing */
+    hid_t h5;         /* in memory (core driver), read-only unless writing */
     bool writing;
     size_t size;             /* bytes of the file being read */
     exa_weights_item *items; /* owned, in name order (reading only) */

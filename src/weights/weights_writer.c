@@ -40,10 +40,11 @@ exa_status exa_weights_file_put(exa_weights_file *file, const char *name, int ra
     exa_status st = EXA_OK;
     size_t elements = 1;
 
-    EXA_CHECK(rank >= 0 && rank <= EXA_WEIGHTS_MAX_RANK, EXA_ERR_RANGE, "tensor '%s' has %d dimensions; 0 to %d fit",
-              name, rank, EXA_WEIGHTS_MAX_RANK);
+    EXA_CHECK(rank >= 0 && rank <= EXA_WEIGHTS_MAX_RANK, EXA_ERR_RANGE,
+              "tensor '%s' has %d dimensions; 0 to %d fit", name, rank, EXA_WEIGHTS_MAX_RANK);
     for (int a = 0; a < rank; a++) {
-        EXA_CHECK(shape[a] >= 1, EXA_ERR_RANGE, "tensor '%s' has extent %lld on axis %d", name, (long long)shape[a], a);
+        EXA_CHECK(shape[a] >= 1, EXA_ERR_RANGE, "tensor '%s' has extent %lld on axis %d", name, (long long)shape[a],
+                  a);
         EXA_TRY(exa_size_mul(elements, (size_t)shape[a], &elements));
         dims[a] = (hsize_t)shape[a];
     }
@@ -56,8 +57,8 @@ exa_status exa_weights_file_put(exa_weights_file *file, const char *name, int ra
     EXA_GOTO(done, EXA_WEIGHTS_H5(file, H5Pset_obj_track_times(dcpl, false), "prepare", name));
     set = H5Dcreate2(file->h5, name, H5T_IEEE_F32LE, space, lcpl, dcpl, H5P_DEFAULT);
     EXA_GOTO(done, EXA_WEIGHTS_H5(file, set, "create", name));
-    EXA_GOTO(done, EXA_WEIGHTS_H5(file, H5Dwrite(set, H5T_NATIVE_FLOAT, H5S_ALL, H5S_ALL, H5P_DEFAULT, data), "write",
-                                  name));
+    EXA_GOTO(done, EXA_WEIGHTS_H5(file, H5Dwrite(set, H5T_NATIVE_FLOAT, H5S_ALL, H5S_ALL, H5P_DEFAULT, data),
+                                  "write", name));
 done:
     if (set >= 0) H5Dclose(set);
     if (dcpl >= 0) H5Pclose(dcpl);
@@ -84,8 +85,8 @@ done:
 }
 
 static exa_status check_count(const char *name, int count) {
-    EXA_CHECK(count >= 1 && count <= EXA_WEIGHTS_MAX_NUMBERS, EXA_ERR_RANGE, "attribute '%s' of %d values; 1 to %d fit",
-              name, count, EXA_WEIGHTS_MAX_NUMBERS);
+    EXA_CHECK(count >= 1 && count <= EXA_WEIGHTS_MAX_NUMBERS, EXA_ERR_RANGE,
+              "attribute '%s' of %d values; 1 to %d fit", name, count, EXA_WEIGHTS_MAX_NUMBERS);
     return EXA_OK;
 }
 
@@ -109,7 +110,8 @@ exa_status exa_weights_file_set_reals(exa_weights_file *file, const char *name, 
     return write_attribute(file, name, H5T_IEEE_F64LE, H5T_NATIVE_DOUBLE, values, count == 1 ? 0 : count);
 }
 
-exa_status exa_weights_file_set_integers(exa_weights_file *file, const char *name, const int64_t *values, int count) {
+exa_status exa_weights_file_set_integers(exa_weights_file *file, const char *name, const int64_t *values,
+                                         int count) {
     EXA_TRY(check_count(name, count));
     return write_attribute(file, name, H5T_STD_I64LE, H5T_NATIVE_INT64, values, count == 1 ? 0 : count);
 }
@@ -117,7 +119,8 @@ exa_status exa_weights_file_set_integers(exa_weights_file *file, const char *nam
 /* ---- the finished bytes ------------------------------------------------------------------------- */
 
 static void store_le(unsigned char *p, uint64_t value, int bytes) {
-    for (int i = 0; i < bytes; i++) p[i] = (unsigned char)(value >> (8 * i));
+    for (int i = 0; i < bytes; i++)
+        p[i] = (unsigned char)(value >> (8 * i));
 }
 
 static exa_status make_header(unsigned char *image, size_t size) {
@@ -161,7 +164,8 @@ exa_status exa_weights_file_commit(exa_weights_file *file) {
     EXA_TRY(EXA_WEIGHTS_H5(file, size = H5Fget_file_image(file->h5, NULL, 0), "finish", file->path));
     EXA_TRY(exa_calloc((size_t)size + EXA_WEIGHTS_HEADER, 1, "the weights file", &bytes));
     image = bytes + EXA_WEIGHTS_HEADER;
-    EXA_GOTO(done, EXA_WEIGHTS_H5(file, got = H5Fget_file_image(file->h5, image, (size_t)size), "finish", file->path));
+    EXA_GOTO(done,
+             EXA_WEIGHTS_H5(file, got = H5Fget_file_image(file->h5, image, (size_t)size), "finish", file->path));
     EXA_GOTO(done, find_payload(image, (size_t)got, &start));
     image = bytes + start; /* the header goes before the payload, over a user block if there is one */
     EXA_GOTO(done, make_header(image, (size_t)got - start + EXA_WEIGHTS_HEADER));

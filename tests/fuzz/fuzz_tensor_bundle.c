@@ -41,8 +41,8 @@ int LLVMFuzzerInitialize(int *argc, char ***argv) {
 /* Makes the block's stored checksum right; returns its contents, or an empty cursor if it is not inside. */
 static exa_cursor repair_block(unsigned char *index, size_t size, exa_cursor *handle) {
     uint64_t offset, length;
-    if (size < 53 || !exa_cursor_varint(handle, &offset) || !exa_cursor_varint(handle, &length) || length > size - 53 ||
-        offset > size - 53 - length)
+    if (size < 53 || !exa_cursor_varint(handle, &offset) || !exa_cursor_varint(handle, &length) ||
+        length > size - 53 || offset > size - 53 - length)
         return exa_cursor_make(index, 0);
     uint32_t crc = exa_crc32c_mask(exa_crc32c(0, index + offset, length + 1));
     memcpy(index + offset + length + 1, &crc, sizeof crc);
@@ -102,7 +102,8 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size) {
     free(index);
     exa_status st = exa_tensor_bundle_open(prefix, &b);
     if (st == EXA_OK) {
-        for (size_t i = 0; i < exa_tensor_bundle_count(b); i++) read_tensor(b, i, size);
+        for (size_t i = 0; i < exa_tensor_bundle_count(b); i++)
+            read_tensor(b, i, size);
         exa_tensor_bundle_close(&b);
     } else {
         assert(b == NULL && exa_error_last()->status == st && exa_error_last()->message[0]);

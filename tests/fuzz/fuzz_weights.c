@@ -2,9 +2,9 @@
  *
  *   0  the rest is the whole file: the header and its checksums must hold
  *   1  the rest are edits (uint24 offset, byte) of a good file: any real change must be noticed
- *   2  the rest are operations that build, with libhdf5, a well-formed HDF5 file with arbitrary tensors, attributes,
- *      links and types on top of a good network; it is sealed with a valid checksum. This reaches our reader behind
- *      the checksum without making libhdf5's parser the target.
+ *   2  the rest are operations that build, with libhdf5, a well-formed HDF5 file with arbitrary tensors,
+ * attributes, links and types on top of a good network; it is sealed with a valid checksum. This reaches our reader
+ * behind the checksum without making libhdf5's parser the target.
  */
 #include "exaconn/ffn_model.h"
 #include "exaconn/log.h"
@@ -67,15 +67,24 @@ static unsigned next(stream *s) {
 
 static uint64_t next64(stream *s) {
     uint64_t v = 0;
-    for (unsigned n = next(s) % 9; n > 0; n--) v = v << 8 | next(s);
+    for (unsigned n = next(s) % 9; n > 0; n--)
+        v = v << 8 | next(s);
     return v;
 }
 
 static const char *next_name(stream *s, char out[64]) {
-    static const char *const known[] = {
-        "seed_update", "seed_update/conv0_a/weights", "seed_update/conv0_a/biases", "seed_update/conv0_b/weights",
-        "seed_update/conv0_b/biases", "seed_update/conv_lom/weights", "seed_update/conv_lom/biases",
-        "seed_update/conv1_a/weights", "a", "a/b", "a/b/c", "seed_update/conv0_a"};
+    static const char *const known[] = {"seed_update",
+                                        "seed_update/conv0_a/weights",
+                                        "seed_update/conv0_a/biases",
+                                        "seed_update/conv0_b/weights",
+                                        "seed_update/conv0_b/biases",
+                                        "seed_update/conv_lom/weights",
+                                        "seed_update/conv_lom/biases",
+                                        "seed_update/conv1_a/weights",
+                                        "a",
+                                        "a/b",
+                                        "a/b/c",
+                                        "seed_update/conv0_a"};
     unsigned choice = next(s), n = 0;
     if (choice < 200) return known[choice % (sizeof known / sizeof *known)];
     for (unsigned length = choice % 60 + 1; n < length; n++) {
@@ -87,17 +96,34 @@ static const char *next_name(stream *s, char out[64]) {
 }
 
 static const char *next_attribute(stream *s) {
-    static const char *const known[] = {"kind", "kind_version", "depth", "features", "fov_zyx", "deltas_zyx",
-        "image_mean", "image_stddev", "init_activation", "pad_value", "move_threshold", "segment_threshold",
-        "disco_seed_threshold", "min_segment_size", "min_boundary_dist_zyx", "source", "source_sha256", "license",
-        "weights_sha256", "other"};
+    static const char *const known[] = {"kind",
+                                        "kind_version",
+                                        "depth",
+                                        "features",
+                                        "fov_zyx",
+                                        "deltas_zyx",
+                                        "image_mean",
+                                        "image_stddev",
+                                        "init_activation",
+                                        "pad_value",
+                                        "move_threshold",
+                                        "segment_threshold",
+                                        "disco_seed_threshold",
+                                        "min_segment_size",
+                                        "min_boundary_dist_zyx",
+                                        "source",
+                                        "source_sha256",
+                                        "license",
+                                        "weights_sha256",
+                                        "other"};
     return known[next(s) % (sizeof known / sizeof *known)];
 }
 
 /* A type to be closed by the caller. */
 static hid_t next_type(stream *s) {
-    const hid_t plain[] = {H5T_IEEE_F32LE, H5T_IEEE_F64LE, H5T_IEEE_F32BE, H5T_STD_I64LE, H5T_STD_I32LE,
-                           H5T_STD_U8LE, H5T_STD_U64LE, H5T_STD_I64BE, H5T_STD_REF_OBJ, H5T_STD_B8LE, H5T_IEEE_F32LE};
+    const hid_t plain[] = {H5T_IEEE_F32LE,  H5T_IEEE_F64LE, H5T_IEEE_F32BE, H5T_STD_I64LE,
+                           H5T_STD_I32LE,   H5T_STD_U8LE,   H5T_STD_U64LE,  H5T_STD_I64BE,
+                           H5T_STD_REF_OBJ, H5T_STD_B8LE,   H5T_IEEE_F32LE};
     unsigned choice = next(s) % 16;
     hid_t type;
     switch (choice) {
@@ -127,7 +153,8 @@ static hid_t next_space(stream *s) {
     unsigned rank = next(s) % 13;
     if (rank == 0) return H5Screate(next(s) % 4 == 0 ? H5S_NULL : H5S_SCALAR);
     if (rank == 12) return H5Screate_simple(1, (const hsize_t[]){next64(s) % ((uint64_t)1 << 40)}, NULL);
-    for (unsigned a = 0; a < rank; a++) dims[a] = usual[next(s) % 8];
+    for (unsigned a = 0; a < rank; a++)
+        dims[a] = usual[next(s) % 8];
     return H5Screate_simple((int)rank, dims, NULL);
 }
 
@@ -144,7 +171,8 @@ static bool holds_values(hid_t type, hid_t space, size_t limit) {
 static void *next_values(stream *s, size_t bytes) {
     unsigned char *values = malloc(bytes);
     unsigned period = next(s) % 8 + 1;
-    for (size_t i = 0; i < bytes; i++) values[i] = (unsigned char)(i < period ? next(s) : values[i - period]);
+    for (size_t i = 0; i < bytes; i++)
+        values[i] = (unsigned char)(i < period ? next(s) : values[i - period]);
     return values;
 }
 
@@ -222,7 +250,8 @@ static void set_text(hid_t f, stream *s) {
     size_t length = next(s) * (next(s) % 8 == 0 ? 300u : 1u);
     char *text = calloc(1, length + 1);
     const char *p = text;
-    for (size_t i = 0; i < length; i++) text[i] = (char)(i < 64 ? next(s) : 'x');
+    for (size_t i = 0; i < length; i++)
+        text[i] = (char)(i < 64 ? next(s) : 'x');
     hid_t type = H5Tcopy(H5T_C_S1), space = H5Screate(H5S_SCALAR);
     H5Tset_size(type, H5T_VARIABLE);
     H5Adelete(f, name);
@@ -282,7 +311,8 @@ static void operate(hid_t f, stream *s) {
         switch (next(s) % 8) {
         case 0: add_dataset(f, s); break;
         case 1: add_attribute(f, s); break;
-        case 2: case 7: set_number(f, s); break;
+        case 2:
+        case 7: set_number(f, s); break;
         case 3: set_text(f, s); break;
         case 4: link_something(f, s); break;
         case 5: add_other(f, s); break;
@@ -331,11 +361,13 @@ static void read_all(exa_weights_file *file, size_t size) {
         assert(exa_weights_file_tensor(file, i, &t) == EXA_OK && t.elements <= size / 4);
         float *values = malloc(t.elements * sizeof *values + 1);
         if (exa_weights_file_read(file, t.name, values, t.elements) == EXA_OK)
-            for (size_t e = 0; e < t.elements; e++) assert(isfinite(values[e]));
+            for (size_t e = 0; e < t.elements; e++)
+                assert(isfinite(values[e]));
         free(values);
     }
     for (size_t i = 0; i < sizeof names / sizeof *names; i++) {
-        if (exa_weights_file_get_text(file, names[i], text, sizeof text) == EXA_OK) assert(strlen(text) < sizeof text);
+        if (exa_weights_file_get_text(file, names[i], text, sizeof text) == EXA_OK)
+            assert(strlen(text) < sizeof text);
         (void)exa_weights_file_get_integers(file, names[i], integers, i == 2 ? 3 : 1);
         (void)exa_weights_file_get_reals(file, names[i], reals, i == 2 ? 3 : 1);
     }
@@ -345,8 +377,10 @@ static void read_all(exa_weights_file *file, size_t size) {
 static bool try_image(const unsigned char *bytes, size_t size) {
     exa_weights_file *file = NULL;
     exa_status st = exa_weights_file_open_image(bytes, size, "fuzz", &file);
-    if (st == EXA_OK) read_all(file, size);
-    else check_error(st);
+    if (st == EXA_OK)
+        read_all(file, size);
+    else
+        check_error(st);
     exa_weights_file_close(&file);
     return st == EXA_OK;
 }

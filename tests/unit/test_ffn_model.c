@@ -27,7 +27,8 @@ static exa_ffn_model *make_model(int depth, int features) {
         exa_ffn_layer *l = &m->layers[i];
         for (int w = 0; w < l->kernel * l->kernel * l->kernel * l->cin * l->cout; w++)
             l->weights[w] = (float)test_uniform(&seed) - .5f;
-        for (int c = 0; c < l->cout; c++) l->biases[c] = (float)test_uniform(&seed) - .5f;
+        for (int c = 0; c < l->cout; c++)
+            l->biases[c] = (float)test_uniform(&seed) - .5f;
     }
     m->image_mean = 127.3f;
     m->image_stddev = 41.7f;
@@ -176,7 +177,8 @@ static void seal(const char *path) {
     free(bytes);
 }
 
-static void attribute(hid_t f, const char *name, hid_t type, hid_t memory, const void *values, int rank, hsize_t n) {
+static void attribute(hid_t f, const char *name, hid_t type, hid_t memory, const void *values, int rank,
+                      hsize_t n) {
     hsize_t dims[2] = {n, 1};
     if (H5Aexists(f, name) > 0) H5Adelete(f, name);
     hid_t space = H5Screate_simple(rank, dims, NULL);
@@ -232,6 +234,7 @@ static void replace(hid_t f, hid_t type, int rank, const hsize_t *dims, hid_t dc
     dataset(f, biases, type, rank, dims, dcpl, write);
 }
 
+/* clang-format off */
 static void s_missing(hid_t f) { H5Ldelete(f, biases, H5P_DEFAULT); }
 static void s_extra(hid_t f) { dataset(f, "seed_update/conv2_a", H5T_IEEE_F32LE, 1, eight, H5P_DEFAULT, true); }
 static void s_scope(hid_t f) { H5Lmove(f, "seed_update", f, "other", H5P_DEFAULT, H5P_DEFAULT); }
@@ -392,6 +395,8 @@ static const struct spoiled {
     {"source", s_source, EXA_ERR_FORMAT, "'source' is longer than 511 bytes"},
 };
 
+/* clang-format on */
+
 static void copy_file(const char *from, const char *to) {
     char *bytes;
     size_t size;
@@ -472,7 +477,8 @@ static void detects_damage(void **state) {
     (void)state;
     assert_ok(exa_file_read_all(good, 1 << 24, &bytes, &size));
     assert_ok(read_bytes(bytes, size));
-    for (size_t n = 0; n < size; n += n + 64 < size ? 64 : 1) assert_int_not_equal(read_bytes(bytes, n), EXA_OK);
+    for (size_t n = 0; n < size; n += n + 64 < size ? 64 : 1)
+        assert_int_not_equal(read_bytes(bytes, n), EXA_OK);
     for (int i = 0; i < 2000 + 4096; i++) { /* a sample, and every bit of the header */
         size_t bit = i < 2000 ? test_random(&seed) % (8 * size) : (size_t)i - 2000;
         bytes[bit / 8] = (char)(bytes[bit / 8] ^ (1 << (bit % 8)));
@@ -606,14 +612,16 @@ static void python_agrees_with_the_document(void **state) {
         fprintf(stderr, "SKIP: no Python with h5py (%s); set EXACONN_PYTHON\n", python);
         skip();
     }
-    snprintf(command, sizeof command, "'%s' '%s/tests/weights_by_doc.py' write '%s'", python, source ? source : ".", bad);
+    snprintf(command, sizeof command, "'%s' '%s/tests/weights_by_doc.py' write '%s'", python, source ? source : ".",
+             bad);
     assert_int_equal(system(command), 0);
     assert_ok(exa_ffn_model_read(bad, &m));
     assert_int_equal(m->fov[0], 17);
     assert_string_equal(m->source, "weights_by_doc.py");
     assert_ok(exa_ffn_model_write(m, bad));
     exa_ffn_model_destroy(&m);
-    snprintf(command, sizeof command, "'%s' '%s/tests/weights_by_doc.py' read '%s'", python, source ? source : ".", bad);
+    snprintf(command, sizeof command, "'%s' '%s/tests/weights_by_doc.py' read '%s'", python, source ? source : ".",
+             bad);
     assert_int_equal(system(command), 0);
 }
 
@@ -636,13 +644,18 @@ static int tear_down(void **state) {
 }
 
 int main(void) {
-    const struct CMUnitTest tests[] = {
-        cmocka_unit_test(knows_its_limits), cmocka_unit_test(counts_work_and_parameters),
-        cmocka_unit_test(comes_back_as_written), cmocka_unit_test(two_files_stay_apart),
-        cmocka_unit_test(refuses_to_write_nonsense), cmocka_unit_test(refuses_every_spoiled_file),
-        cmocka_unit_test(accepts_other_writers), cmocka_unit_test(detects_damage),
-        cmocka_unit_test(names_files_that_are_not_there), cmocka_unit_test(reads_requests),
-        cmocka_unit_test(refuses_bad_requests), cmocka_unit_test(imports_the_published_network),
-        cmocka_unit_test(python_agrees_with_the_document)};
+    const struct CMUnitTest tests[] = {cmocka_unit_test(knows_its_limits),
+                                       cmocka_unit_test(counts_work_and_parameters),
+                                       cmocka_unit_test(comes_back_as_written),
+                                       cmocka_unit_test(two_files_stay_apart),
+                                       cmocka_unit_test(refuses_to_write_nonsense),
+                                       cmocka_unit_test(refuses_every_spoiled_file),
+                                       cmocka_unit_test(accepts_other_writers),
+                                       cmocka_unit_test(detects_damage),
+                                       cmocka_unit_test(names_files_that_are_not_there),
+                                       cmocka_unit_test(reads_requests),
+                                       cmocka_unit_test(refuses_bad_requests),
+                                       cmocka_unit_test(imports_the_published_network),
+                                       cmocka_unit_test(python_agrees_with_the_document)};
     return cmocka_run_group_tests(tests, set_up, tear_down) ? 1 : 0;
 }

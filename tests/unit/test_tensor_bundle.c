@@ -16,8 +16,8 @@ static char folder[EXA_PATH_BYTES], prefix[EXA_PATH_BYTES + 8], index_path[EXA_P
 static void make(const char *options) {
     const char *source = getenv("EXACONN_SOURCE_DIR");
     char command[3 * EXA_PATH_BYTES];
-    snprintf(command, sizeof command, "python3 '%s/tests/make_tf_checkpoint.py' '%s' %s", source ? source : ".", prefix,
-             options);
+    snprintf(command, sizeof command, "python3 '%s/tests/make_tf_checkpoint.py' '%s' %s", source ? source : ".",
+             prefix, options);
     if (system(command) != 0) fail_msg("failed: %s", command);
 }
 
@@ -95,7 +95,8 @@ static void describes_tensors(void **state) {
     assert_fails(EXA_ERR_RANGE, "432 elements, not 431",
                  exa_tensor_bundle_read_f32(b, "seed_update/conv0_a/weights", weights, 431));
     assert_fails(EXA_ERR_UNSUPPORTED, "not float32", exa_tensor_bundle_read_f32(b, "global_step", weights, 1));
-    assert_fails(EXA_ERR_UNSUPPORTED, "int64", exa_tensor_bundle_read_i64(b, "seed_update/conv_lom/biases", values, 1));
+    assert_fails(EXA_ERR_UNSUPPORTED, "int64",
+                 exa_tensor_bundle_read_i64(b, "seed_update/conv_lom/biases", values, 1));
     exa_tensor_bundle_close(&b);
     exa_tensor_bundle_close(&b);
     free(weights);
@@ -128,18 +129,19 @@ static void refuses_what_it_cannot_read(void **state) {
         const char *options;
         exa_status status;
         const char *text;
-    } cases[] = {{"--compression 1", EXA_ERR_UNSUPPORTED, "compressed"},
-                 {"--big-endian 1", EXA_ERR_UNSUPPORTED, "big-endian"},
-                 {"--min-consumer 2", EXA_ERR_UNSUPPORTED, "another bundle version"},
-                 {"--sliced seed_update/conv0_a/weights", EXA_ERR_UNSUPPORTED, "conv0_a/weights': is stored in slices"},
-                 {"--slice-key", EXA_ERR_UNSUPPORTED, "partitioned"},
-                 {"--no-header", EXA_ERR_FORMAT, "no bundle header"},
-                 {"--unsorted", EXA_ERR_FORMAT, "ascending"},
-                 {"--wrong-size 4", EXA_ERR_FORMAT, "stores 36 bytes"},
-                 {"--dtype seed_update/conv0_a/biases:99 --wrong-size 1000000", EXA_ERR_CORRUPT, "of a data file of only"},
-                 {"--dtype seed_update/conv0_a/biases:99 --wrong-size 4", EXA_ERR_FORMAT, "overlap"},
-                 {"--dtype seed_update/conv0_a/biases:0", EXA_ERR_FORMAT, "impossible type"},
-                 {"--dtype seed_update/conv0_a/biases:2", EXA_ERR_FORMAT, "of 8 bytes"}};
+    } cases[] = {
+        {"--compression 1", EXA_ERR_UNSUPPORTED, "compressed"},
+        {"--big-endian 1", EXA_ERR_UNSUPPORTED, "big-endian"},
+        {"--min-consumer 2", EXA_ERR_UNSUPPORTED, "another bundle version"},
+        {"--sliced seed_update/conv0_a/weights", EXA_ERR_UNSUPPORTED, "conv0_a/weights': is stored in slices"},
+        {"--slice-key", EXA_ERR_UNSUPPORTED, "partitioned"},
+        {"--no-header", EXA_ERR_FORMAT, "no bundle header"},
+        {"--unsorted", EXA_ERR_FORMAT, "ascending"},
+        {"--wrong-size 4", EXA_ERR_FORMAT, "stores 36 bytes"},
+        {"--dtype seed_update/conv0_a/biases:99 --wrong-size 1000000", EXA_ERR_CORRUPT, "of a data file of only"},
+        {"--dtype seed_update/conv0_a/biases:99 --wrong-size 4", EXA_ERR_FORMAT, "overlap"},
+        {"--dtype seed_update/conv0_a/biases:0", EXA_ERR_FORMAT, "impossible type"},
+        {"--dtype seed_update/conv0_a/biases:2", EXA_ERR_FORMAT, "of 8 bytes"}};
     (void)state;
     for (size_t i = 0; i < sizeof cases / sizeof *cases; i++) {
         make(cases[i].options);
@@ -236,7 +238,8 @@ static void compare_with_twin(exa_tensor_bundle *b, const exa_tensor_info *info,
     assert_true(set >= 0);
     hid_t space = H5Dget_space(set);
     assert_int_equal(H5Sget_simple_extent_dims(space, dims, NULL), info->rank);
-    for (int a = 0; a < info->rank; a++) assert_int_equal(dims[a], info->shape[a]);
+    for (int a = 0; a < info->rank; a++)
+        assert_int_equal(dims[a], info->shape[a]);
     assert_true(H5Dread(set, H5T_NATIVE_FLOAT, H5S_ALL, H5S_ALL, H5P_DEFAULT, twin) >= 0);
     assert_ok(exa_tensor_bundle_read_f32(b, info->name, ours, info->elements));
     assert_memory_equal(ours, twin, info->bytes);
@@ -298,8 +301,8 @@ int main(void) {
     }
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(reads_what_was_written), cmocka_unit_test(describes_tensors),
-        cmocka_unit_test(widens_int32), cmocka_unit_test(refuses_what_it_cannot_read),
-        cmocka_unit_test(names_missing_files), cmocka_unit_test(detects_truncation),
-        cmocka_unit_test(detects_flipped_bits), cmocka_unit_test(real_checkpoint_equals_its_twin)};
+        cmocka_unit_test(widens_int32),           cmocka_unit_test(refuses_what_it_cannot_read),
+        cmocka_unit_test(names_missing_files),    cmocka_unit_test(detects_truncation),
+        cmocka_unit_test(detects_flipped_bits),   cmocka_unit_test(real_checkpoint_equals_its_twin)};
     return cmocka_run_group_tests(tests, set_up, tear_down) ? 1 : 0;
 }
