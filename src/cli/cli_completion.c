@@ -17,12 +17,12 @@ static void put_alternatives(FILE *to, const char *argument) {
     for (size_t i = 0; exa_cli_alternative(argument, i, word, sizeof word); i++) fprintf(to, "%s%s", i ? " " : "", word);
 }
 
-/* One branch per option that takes a value: its words, files, or nothing to offer. */
+/* One branch per option that takes a value: its words, files, or nothing to offer. `command` may be a pattern. */
 static void put_values(FILE *to, const char *command, const exa_cli_option *option) {
     for (; option && option->name; option++) {
         if (option->kind == EXA_CLI_FLAG) continue;
-        fprintf(to, "        '%s --%s'", command, option->name);
-        if (option->letter) fprintf(to, "|'%s -%c'", command, option->letter);
+        fprintf(to, "        %s' --%s'", command, option->name);
+        if (option->letter) fprintf(to, "|%s' -%c'", command, option->letter);
         if (option->argument && strchr(option->argument, '|')) {
             fprintf(to, ") words='");
             put_alternatives(to, option->argument);
