@@ -52,7 +52,8 @@ exa_status exa_error_restore(const exa_error *error);
 /* A short English name of a status ("i/o error"). */
 const char *exa_status_name(exa_status status);
 
-#define EXA_FAIL(status, ...) exa_error_set((status), __FILE__, __LINE__, __VA_ARGS__)
+/* The status stands at the end of the expression so that the compiler sees that a failure is not EXA_OK. */
+#define EXA_FAIL(status, ...) (exa_error_set((status), __FILE__, __LINE__, __VA_ARGS__), (exa_status)(status))
 
 /* Return at once: only while the function owns nothing. */
 #define EXA_TRY(call)                                                                                              \
