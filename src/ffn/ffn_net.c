@@ -5,19 +5,24 @@
  *   logits = seed + head(relu(x))
  *
  * Each FOV in flight has grids of its own ("lane"). Two ways to use the threads, both giving the same bits:
- * many FOVs: one lane per thread, no barrier; few: all threads share each layer's rows, one barrier per layer.
+ * many FOVs: one lane per thread, no barrier; few: all threads share each layer's rows, one barrier per layer. Shared
+ * rows are claimed in shrinking pieces as threads come for them, so that a thread which the system has put aside, or
+ * a slower core, delays the others by a small piece and not by its whole share.
  */
 #include "exaconn/ffn_net.h"
 
 #include "exaconn/conv3d.h"
 
+#include <stdatomic.h>
 #include <stdint.h>
+#include <stdbool.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/mman.h>
 
 #define ALIGN_FLOATS 16
+#define MIN_PIECE_ROWS 2
 #define HUGE_PAGE_BYTES ((size_t)2 << 20)
 
 typedef struct lane {
@@ -39,6 +44,7 @@ struct exa_ffn_net {
     float head_bias;
     lane *lanes;           /* [threads] */
     float *grids;          /* of all lanes; one block */
+    atomic_size_t *claimed; /* [threads][layers]: rows handed out, when all threads share a FOV */
     float *scratch;        /* [threads][scratch_floats] */
     size_t scratch_floats; /* per thread, rounded up to pages so that threads share none */
     size_t packed_bytes, grids_bytes, scratch_bytes;
@@ -146,6 +152,7 @@ static exa_status make_lanes(exa_ffn_net *net) {
     size_t lane_floats = input + (keep_relu ? 3 : 2) * grid, count = (size_t)net->threads;
 
     EXA_TRY(exa_calloc(count, sizeof *net->lanes, "the network", &net->lanes));
+    EXA_TRY(exa_calloc(count * (size_t)net->layers, sizeof *net->claimed, "the network", &net->claimed));
     EXA_TRY(huge_calloc(count * lane_floats, "the network's activations", &net->grids, &net->grids_bytes));
     EXA_TRY(huge_calloc(count * net->scratch_floats, "the network's scratch", &net->scratch, &net->scratch_bytes));
     for (size_t i = 0; i < count; i++) {
@@ -187,6 +194,7 @@ void exa_ffn_net_destroy(exa_ffn_net **net_inout) {
     free(net->packed);
     free(net->layer);
     free(net->lanes);
+    free(net->claimed);
     free(net->grids);
     free(net->scratch);
     free(net);
@@ -250,8 +258,37 @@ static exa_conv3d_args layer_args(const exa_ffn_net *net, const lane *l, int i) 
     return args;
 }
 
+/* The next piece of a layer's rows: half an even share of what is left, so that pieces shrink towards the end. */
+static bool claim(atomic_size_t *claimed, size_t rows, size_t members, size_t *begin, size_t *end) {
+    size_t first = atomic_load_explicit(claimed, memory_order_relaxed);
+    for (;;) {
+        if (first >= rows) return false;
+        size_t piece = (rows - first) / (2 * members);
+        size_t next = first + (piece > MIN_PIECE_ROWS ? piece : MIN_PIECE_ROWS);
+        if (next > rows) next = rows;
+        if (atomic_compare_exchange_weak_explicit(claimed, &first, next, memory_order_relaxed, memory_order_relaxed)) {
+            *begin = first;
+            *end = next;
+            return true;
+        }
+    }
+}
+
+static void run_layer(const job *j, const lane *l, int i, atomic_size_t *claimed, float *scratch) {
+    exa_ffn_net *net = j->net;
+    const exa_conv3d_plan *plan = i == 0 ? &net->first : &net->inner;
+    exa_conv3d_args args = layer_args(net, l, i);
+    size_t begin = 0, end = plan->rows;
+
+    if (j->members == 1) {
+        exa_conv3d_run(plan, &args, begin, end, scratch);
+    } else {
+        while (claim(claimed, plan->rows, j->members, &begin, &end)) exa_conv3d_run(plan, &args, begin, end, scratch);
+    }
+}
+
 /* One FOV through the network by `members` threads of which this is number `part`. */
-static void infer_fov(const job *j, const lane *l, size_t fov, size_t part, size_t member) {
+static void infer_fov(const job *j, const lane *l, size_t fov, size_t part, size_t member, atomic_size_t *claimed) {
     exa_ffn_net *net = j->net;
     float *scratch = net->scratch + member * net->scratch_floats;
     size_t lines = (size_t)net->first.shape[0] * (size_t)net->first.shape[1], begin, end;
@@ -261,26 +298,23 @@ static void infer_fov(const job *j, const lane *l, size_t fov, size_t part, size
     load_input(net, l, j->image[fov], j->seed[fov], begin, end);
     exa_pool_barrier(together);
     for (int i = 0; i < net->layers; i++) {
-        const exa_conv3d_plan *plan = i == 0 ? &net->first : &net->inner;
-        exa_conv3d_args args = layer_args(net, l, i);
-        share(plan->rows, j->members, part, &begin, &end);
-        exa_conv3d_run(plan, &args, begin, end, scratch);
+        run_layer(j, l, i, claimed + i, scratch);
         exa_pool_barrier(together);
     }
-    share(lines, j->members, part, &begin, &end);
     store_logits(net, l, j->seed[fov], j->logits[fov], begin, end);
 }
 
 static void own_fov(void *context, size_t i, int member) {
     const job *j = context;
-    infer_fov(j, &j->net->lanes[member], j->first + i, 0, (size_t)member);
+    infer_fov(j, &j->net->lanes[member], j->first + i, 0, (size_t)member, j->net->claimed);
 }
 
 static void shared_fovs(void *context, int member) {
     const job *j = context;
     for (size_t i = 0; i < j->count; i++) {
         if (i > 0) exa_pool_barrier(j->net->pool);
-        infer_fov(j, &j->net->lanes[0], j->first + i, (size_t)member, (size_t)member);
+        infer_fov(j, &j->net->lanes[0], j->first + i, (size_t)member, (size_t)member,
+                  j->net->claimed + i * (size_t)j->net->layers);
     }
 }
 
@@ -290,6 +324,7 @@ exa_status exa_ffn_net_infer(exa_ffn_net *net, size_t n, const float *const *ima
     job own = {net, 0, whole, 1, image, seed, logits};
     job rest = {net, whole, n - whole, threads, image, seed, logits};
 
+    for (size_t i = 0; i < threads * (size_t)net->layers; i++) atomic_store(&net->claimed[i], 0);
     if (own.count > 0) exa_pool_for(net->pool, own.count, own_fov, &own);
     if (rest.count > 0) exa_pool_run(net->pool, shared_fovs, &rest);
     return EXA_OK;
