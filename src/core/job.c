@@ -136,7 +136,7 @@ static bool has_scheme(const char *name) {
     return p > name && (strncmp(p, "://", 3) == 0 || strncmp(name, "phantom:", 8) == 0);
 }
 
-static exa_status resolve_paths(exa_job *job, const char *base_dir) {
+static exa_status resolve_paths(exa_job *job, const char *base_dir, const char *origin) {
     for (size_t i = 0; i < exa_job_key_count; i++) {
         const exa_job_key *key = &exa_job_keys[i];
         char **field = (char **)((char *)job + key->offset), *joined;
@@ -153,6 +153,9 @@ static exa_status resolve_paths(exa_job *job, const char *base_dir) {
         snprintf(joined, bytes, "%s%s%s", base_dir, base_dir[strlen(base_dir) - 1] == '/' ? "" : "/", name);
         free(*field);
         *field = joined;
+        EXA_CHECK(exa_job_count_characters(joined) <= EXA_JOB_MAX_TEXT, EXA_ERR_RANGE,
+                  "'%s': %s is too long below the job's folder: %zu bytes. Hint: at most %d characters are allowed", origin,
+                  key->path, bytes - 1, EXA_JOB_MAX_TEXT);
     }
     return EXA_OK;
 }
@@ -194,7 +197,7 @@ exa_status exa_job_parse(const char *text, size_t size, const char *origin, cons
     EXA_GOTO(done, check_names(root, NULL, origin));
     EXA_GOTO(done, set_values(&fresh, root, origin));
     EXA_GOTO(done, check_rules(&fresh, origin));
-    if (base_dir && *base_dir) EXA_GOTO(done, resolve_paths(&fresh, base_dir));
+    if (base_dir && *base_dir) EXA_GOTO(done, resolve_paths(&fresh, base_dir, origin));
     *job = fresh;
     memset(&fresh, 0, sizeof fresh);
 done:

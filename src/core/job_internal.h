@@ -29,7 +29,7 @@ enum {
 };
 
 #define EXA_JOB_MAX_INTEGER 9007199254740991 /* 2^53 - 1: exact in every JSON reader */
-#define EXA_JOB_MAX_TEXT 1024                /* characters of a string */
+#define EXA_JOB_MAX_TEXT 4095                /* characters of a string; of a path also once it is absolute */
 #define EXA_JOB_MAX_POINTS 1000000           /* in the job itself */
 #define EXA_JOB_MAX_FILE_POINTS 10000000
 #define EXA_JOB_MAX_INTEGERS 64
@@ -74,6 +74,9 @@ exa_status exa_job_set_value(exa_job *job, const exa_job_key *key, const struct 
 
 /* The value as JSON. */
 void exa_job_write_value(const exa_job *job, const exa_job_key *key, exa_json_text *text);
+
+/* Characters, not bytes. */
+size_t exa_job_count_characters(const char *text);
 
 /* Frees what the key owns in `job`. */
 void exa_job_free_value(exa_job *job, const exa_job_key *key);

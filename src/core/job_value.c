@@ -60,7 +60,7 @@ static exa_status read_integer(const place *p, const cJSON *item, int64_t *value
     return EXA_OK;
 }
 
-static size_t count_characters(const char *text) {
+size_t exa_job_count_characters(const char *text) {
     size_t count = 0;
 
     for (; *text; text++) count += ((unsigned char)*text & 0xC0) != 0x80;
@@ -71,7 +71,7 @@ static exa_status read_text(const place *p, const cJSON *item, char **value) {
     size_t length;
 
     if (!cJSON_IsString(item)) return fail_type(p, "a text in double quotes");
-    length = count_characters(item->valuestring);
+    length = exa_job_count_characters(item->valuestring);
     EXA_CHECK(length > 0, EXA_ERR_CONFIG, "'%s': %s is an empty text. Hint: for example \"%s\": %s", p->origin, p->path,
               exa_job_key_name(p->key), p->key->example ? p->key->example : p->key->standard);
     EXA_CHECK(length <= EXA_JOB_MAX_TEXT, EXA_ERR_RANGE, "'%s': %s has %zu characters. Hint: at most %d are allowed",

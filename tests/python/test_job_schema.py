@@ -45,9 +45,9 @@ def values(schema):
         yield name.upper()
         yield name + "x"
     if "string" in kinds and "enum" not in schema:
-        yield "x" * 1024
-        yield "x" * 1025
-        yield "é" * 1024
+        yield "/" + "x" * 4094
+        yield "/" + "x" * 4095
+        yield "/" + "é" * 4094
     if "integer" in kinds or "number" in kinds:
         yield from number_values(schema)
     if "array" in kinds:
