@@ -12,7 +12,8 @@ extern "C" {
 #endif
 
 typedef struct exa_progress_state {
-    int64_t seeds_done, seeds; /* the fraction done and the time left follow from these */
+    int64_t seeds_done, seeds;
+    double steps_expected; /* from the plan; 0 = unknown */
     int64_t objects;
     int64_t steps;
     int64_t voxels_filled, voxels;
@@ -31,7 +32,11 @@ void exa_progress_update(exa_progress *progress, const exa_progress_state *state
 /* Removes the bar. Accepts NULL inside. */
 void exa_progress_destroy(exa_progress **progress);
 
-/* Seconds left if the seeds go on at the present mean rate; negative if unknown. */
+/* How much is done, 0 to 1. Early seeds make the large objects, so seeds alone mislead at first: the larger of the
+ * fraction of the seeds and the fraction of the expected steps (at most 0.95) counts. */
+double exa_progress_fraction(const exa_progress_state *state);
+
+/* Seconds left if it goes on at the present mean rate; negative if unknown. */
 double exa_progress_eta(const exa_progress_state *state, double elapsed_s);
 
 /* "1 h 02 min", "3 min 20 s", "12 s" into out; returns out. */

@@ -36,9 +36,17 @@ const char *exa_format_duration(double seconds, char out[32]) {
     return out;
 }
 
+double exa_progress_fraction(const exa_progress_state *s) {
+    double by_seeds = s->seeds > 0 ? (double)s->seeds_done / (double)s->seeds : 0.0;
+    double by_steps = s->steps_expected > 0 ? (double)s->steps / s->steps_expected : 0.0;
+
+    if (by_steps > 0.95) by_steps = 0.95;
+    return by_seeds > by_steps ? by_seeds : by_steps;
+}
+
 double exa_progress_eta(const exa_progress_state *state, double elapsed_s) {
-    if (state->seeds_done <= 0 || state->seeds <= 0) return -1.0;
-    return elapsed_s * (double)(state->seeds - state->seeds_done) / (double)state->seeds_done;
+    double done = exa_progress_fraction(state);
+    return done > 0.0 ? elapsed_s * (1.0 - done) / done : -1.0;
 }
 
 static void erase(const exa_progress *p) {
@@ -84,7 +92,7 @@ static void draw_bar(exa_progress *p, const exa_progress_state *s, double elapse
     enum { CELLS = 20 };
     char text[200], bar[CELLS + 1];
     struct winsize size = {0};
-    double done = s->seeds > 0 ? (double)s->seeds_done / (double)s->seeds : 0.0;
+    double done = exa_progress_fraction(s);
     int filled = (int)(done * CELLS), width = 120;
 
     if (ioctl(STDERR_FILENO, TIOCGWINSZ, &size) == 0 && size.ws_col > 0) width = size.ws_col;

@@ -140,6 +140,7 @@ static exa_status tick(void *context) {
     const exa_progress_state state = {.seeds_done = (int64_t)exa_canvas_seeds_done(t->work->canvas),
                                       .seeds = (int64_t)exa_canvas_seed_count(t->work->canvas),
                                       .objects = c->objects, .steps = c->steps,
+                                      .steps_expected = t->work->plan.steps,
                                       .voxels_filled = c->voxels_segmented, .voxels = t->work->inputs.voxels};
     exa_progress_update(t->progress, &state);
     return check_stop();
