@@ -42,8 +42,18 @@ def weights(folder):
             (folder / f'operation{operation}_{n}').write_bytes(bytes([2, operation]) + rest)
 
 
+def requests(folder):
+    """One whole request; the fuzzer takes it apart."""
+    (folder / 'request').write_text('''# c
+image { hdf5: "a.h5:raw" } image_mean: 128 image_stddev: 3.3e1f model_name: "convstack_3d.ConvStack3DFFNModel"
+model_args: "{\\"depth\\": 12, \\"fov_size\\": [33, 33, 33], " '"deltas": [8, 8, 8]}' text: "\\x41\\101\\n"
+inference_options < init_activation: 0.95 pad_value: .05 move_threshold: 0.9 disco_seed_threshold: -1
+  min_boundary_dist { x: 1, y: 1; z: 1 } segment_threshold: 0.6 min_segment_size: 1000 list: [1, "a", b] >
+''')
+
+
 def main():
-    for name, make in (('tensor_bundle', tensor_bundles), ('weights', weights)):
+    for name, make in (('request', requests), ('tensor_bundle', tensor_bundles), ('weights', weights)):
         folder = pathlib.Path(sys.argv[1]) / name
         folder.mkdir(parents=True, exist_ok=True)
         make(folder)
