@@ -29,7 +29,7 @@ typedef struct exa_cli_option {
     const char *name;     /* "output": --output */
     char letter;          /* 'o': -o; 0 = none */
     exa_cli_kind kind;
-    const char *argument; /* "FILE"; NULL for a flag */
+    const char *argument; /* "FILE"; NULL for a flag; "on|off" lists the only texts allowed */
     const char *help;
 } exa_cli_option;
 

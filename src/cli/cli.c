@@ -69,6 +69,10 @@ static exa_log_level log_level_of(const exa_cli_arguments *arguments) {
     return exa_cli_has(arguments, "quiet") ? EXA_LOG_WARN : EXA_LOG_INFO;
 }
 
+void exa_cli_use_job_log_level(const exa_cli_arguments *arguments, exa_log_level level) {
+    if (!exa_cli_has(arguments, "log-level") && !exa_cli_has(arguments, "quiet")) exa_log_set_level(level);
+}
+
 /* "what happened. Hint: what to do" on two lines; the place in the source only when debugging. */
 static void print_error(const exa_error *error, exa_log_level level) {
     const char *hint = strstr(error->message, "Hint: ");

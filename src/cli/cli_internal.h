@@ -4,6 +4,8 @@
 
 #include "exaconn/cli.h"
 
+#include "exaconn/log.h"
+
 #include <stddef.h>
 #include <stdio.h>
 
@@ -53,6 +55,9 @@ void exa_cli_write_usage(FILE *to);                                   /* exaconn
 void exa_cli_write_help(FILE *to, const exa_cli_command *command);    /* exaconn COMMAND --help */
 void exa_cli_write_man(FILE *to);                                     /* roff, man(7) */
 void exa_cli_write_completion(FILE *to);                              /* bash */
+
+/* Sets the log level a job asks for, unless --log-level or --quiet was given. */
+void exa_cli_use_job_log_level(const exa_cli_arguments *arguments, exa_log_level level);
 
 typedef struct exa_cli_exit_code {
     int code;

@@ -45,7 +45,14 @@ echo nonsense > "$work/file.txt"
 expect 4 'file.txt' -- "$EXACONN" info "$work/file.txt"
 expect 2 'no run directory' -- "$EXACONN" info "$work"
 mkdir "$work/run"; echo '{}' > "$work/run/job.json"
-if [ -e "$data/ffn_fib25.h5" ] && [ -e "$data/fib25_sample2.h5" ]; then
+expect 0 'kind +run directory' 'state +interrupted' 'files +job.json' -- "$EXACONN" info "$work/run"
+expect 0 '"files": \["job.json"\]' -- "$EXACONN" info --json "$work/run"
+if [ -e "$data/fib25_sample2.h5" ] && [ -e "$data/ffn_fib25_tf" ]; then
+    checkpoint=$(find "$data/ffn_fib25_tf/" -name '*.index' -print -quit)
+    expect 0 -- "$EXACONN" import-ffn "${checkpoint%.index}" -o "$work/ffn.h5"
+    expect 0 'kind +ffn weights' 'fov +\[33, 33, 33\]' 'move threshold +0\.9$' -- "$EXACONN" info "$work/ffn.h5"
+    printf 'x' | dd of="$work/ffn.h5" bs=1 seek=100000 conv=notrunc 2> /dev/null
+    expect 4 'ffn.h5' -- "$EXACONN" info "$work/ffn.h5"
     expect 0 'kind +volume' 'shape +\[250, 250, 250\]' 'type +uint8' -- "$EXACONN" info "$data/fib25_sample2.h5:/raw"
     check "info --json is JSON" bash -c "'$EXACONN' info --json '$data/fib25_sample2.h5:/raw' | python3 -m json.tool > /dev/null"
     expect 2 'did you mean .*raw' -- "$EXACONN" info "$data/fib25_sample2.h5:/rwa"
