@@ -106,9 +106,19 @@ static exa_status check_model(const exa_ffn_model *model) {
     return EXA_OK;
 }
 
-/* The rule of EXA_FFN_KERNEL_AUTO, from bench_conv3d (see docs/benchmarks.md, "Which kernel"). */
+/* The rule of EXA_FFN_KERNEL_AUTO, from bench_conv3d on Emerald Rapids (docs/benchmarks.md, "Which kernel"): Winograd
+ * was faster at every width from 8 to 256 features and on all three vector widths, by 1.7 to 6 times, unless more than
+ * half of what its 3x3x3 tiles cover is padding (7^3 in 9^3: AVX-512 direct is faster by 12 %; 1 voxel of depth: equal).
+ * Its weights are 125/27 of direct's: with very wide networks memory decides. */
 static exa_ffn_kernel choose_kernel(const exa_ffn_model *model) {
-    return model->features <= 128 ? EXA_FFN_KERNEL_WINOGRAD : EXA_FFN_KERNEL_DIRECT;
+    double covered = 1, voxels = 1, features = model->features;
+    for (int a = 0; a < 3; a++) {
+        covered *= (double)((model->fov[a] + 2) / 3 * 3);
+        voxels *= (double)model->fov[a];
+    }
+    double weight_bytes = 125.0 * 4 * features * features * 2 * model->depth;
+    bool fits = weight_bytes < (double)exa_cpu_memory_bytes() / 8;
+    return covered <= 2 * voxels && fits ? EXA_FFN_KERNEL_WINOGRAD : EXA_FFN_KERNEL_DIRECT;
 }
 
 static exa_status make_plans(exa_ffn_net *net, const exa_ffn_model *model, exa_isa isa) {
