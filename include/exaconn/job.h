@@ -1,8 +1,8 @@
 /* A job: one JSON file that says what to segment, with what, into where.
  *
- * exa_job mirrors the file section by section. One table (src/core/job_table.c) describes every key; the parser, the
- * effective job, `exaconn config`, configs/job.schema.json and docs/job.md are all made from it. Three numbers are
- * z, y, x. Nothing here opens any file but the job itself. Thread safe as long as nobody changes the job.
+ * exa_job mirrors the file section by section. One table (src/core/job_table.c) describes every key; the parser,
+ * the effective job, `exaconn config`, configs/job.schema.json and docs/job.md are all made from it. Three numbers
+ * are z, y, x. Nothing here opens any file but the job itself. Thread safe as long as nobody changes the job.
  */
 #ifndef EXACONN_JOB_H
 #define EXACONN_JOB_H
@@ -36,7 +36,11 @@ typedef enum exa_job_kernel {
     EXA_JOB_KERNEL_DIRECT,
     EXA_JOB_KERNEL_WINOGRAD
 } exa_job_kernel;
-typedef enum exa_job_backend { EXA_JOB_BACKEND_AUTO = 0, EXA_JOB_BACKEND_CPU, EXA_JOB_BACKEND_CUDA } exa_job_backend;
+typedef enum exa_job_backend {
+    EXA_JOB_BACKEND_AUTO = 0,
+    EXA_JOB_BACKEND_CPU,
+    EXA_JOB_BACKEND_CUDA
+} exa_job_backend;
 typedef enum exa_job_switch { EXA_JOB_AUTO = 0, EXA_JOB_ON, EXA_JOB_OFF } exa_job_switch;
 
 /* Values that a job may leave to somebody else (null in JSON): the model, the volume. */
@@ -118,8 +122,8 @@ typedef struct exa_job {
 } exa_job;
 
 /* Reads and checks a job file. Errors name the file and the key (or line and column) and, for an unknown key, the
- * nearest known one: EXA_ERR_CONFIG for what is wrong in the text, EXA_ERR_RANGE for values out of range, EXA_ERR_IO
- * if it cannot be read. `job` is untouched on failure. */
+ * nearest known one: EXA_ERR_CONFIG for what is wrong in the text, EXA_ERR_RANGE for values out of range,
+ * EXA_ERR_IO if it cannot be read. `job` is untouched on failure. */
 exa_status exa_job_read(const char *path, exa_job *job);
 
 /* The same from text in memory. `origin` names it in messages; relative paths are put below `base_dir` (NULL or "":
@@ -135,16 +139,18 @@ void exa_job_destroy(exa_job *job);
 /* The effective job as JSON text with every key (transferred, free() it); parses to the same job again. */
 exa_status exa_job_write_json(const exa_job *job, char **text);
 
-/* The points of a seeds file: JSON "[[z, y, x], ...]", or text with one "z y x" (spaces or commas) a line, where "#"
- * begins a comment. *points is transferred, free() it; at least one, at most 10 million, coordinates in [0, 2^53). */
+/* The points of a seeds file: JSON "[[z, y, x], ...]", or text with one "z y x" (spaces or commas) a line, where
+ * "#" begins a comment. *points is transferred, free() it; at least one, at most 10 million, coordinates in [0,
+ * 2^53). */
 exa_status exa_job_parse_points(const char *text, size_t size, const char *origin, int64_t (**points)[3],
                                 size_t *count);
 
-/* Lists into fresh text (transferred) the keys in which two jobs differ, "  key: THERE there, HERE here", one a line;
- * with `result_only` just those that can change the result. *text is "" if there are none. */
+/* Lists into fresh text (transferred) the keys in which two jobs differ, "  key: THERE there, HERE here", one a
+ * line; with `result_only` just those that can change the result. *text is "" if there are none. */
 exa_status exa_job_differences(const exa_job *there, const exa_job *here, bool result_only, char **text);
 
-/* The committed documents made from the table (transferred): configs/job.schema.json, and the tables of docs/job.md. */
+/* The committed documents made from the table (transferred): configs/job.schema.json, and the tables of
+ * docs/job.md. */
 exa_status exa_job_schema(char **text);
 exa_status exa_job_markdown(char **text);
 

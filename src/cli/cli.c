@@ -11,16 +11,17 @@
 #include <unistd.h>
 
 static const exa_cli_command *const commands[] = {
-    &exa_cmd_run,           &exa_cmd_plan, &exa_cmd_status, &exa_cmd_config, &exa_cmd_info,    &exa_cmd_import_ffn,
-    &exa_cmd_import_images, &exa_cmd_eval, &exa_cmd_render, &exa_cmd_help,   &exa_cmd_version, &exa_cmd_man,
-    &exa_cmd_completion,
+    &exa_cmd_run,        &exa_cmd_plan,          &exa_cmd_status,     &exa_cmd_config, &exa_cmd_info,
+    &exa_cmd_import_ffn, &exa_cmd_import_images, &exa_cmd_eval,       &exa_cmd_render, &exa_cmd_help,
+    &exa_cmd_version,    &exa_cmd_man,           &exa_cmd_completion,
 };
 
 const exa_cli_option exa_cli_global_options[] = {
     {"help", 'h', EXA_CLI_FLAG, NULL, "explain the command, with examples"},
     {"version", 0, EXA_CLI_FLAG, NULL, "print the version (with --json: all about the build)"},
     {"quiet", 'q', EXA_CLI_FLAG, NULL, "only warnings and errors, no progress"},
-    {"log-level", 0, EXA_CLI_TEXT, "error|warn|info|debug|trace", "the least important messages shown (default info)"},
+    {"log-level", 0, EXA_CLI_TEXT, "error|warn|info|debug|trace",
+     "the least important messages shown (default info)"},
     {NULL, 0, EXA_CLI_FLAG, NULL, NULL}};
 
 const exa_cli_exit_code exa_cli_exit_codes[] = {
@@ -78,7 +79,8 @@ static void print_error(const exa_error *error, exa_log_level level) {
     const char *hint = strstr(error->message, "Hint: ");
     size_t length = hint ? (size_t)(hint - error->message) : strlen(error->message);
 
-    while (length && strchr(" .", error->message[length - 1])) length--;
+    while (length && strchr(" .", error->message[length - 1]))
+        length--;
     fprintf(stderr, "exaconn: error: %.*s\n", (int)length, error->message);
     if (hint) fprintf(stderr, "  hint: %s\n", hint + strlen("Hint: "));
     if (level >= EXA_LOG_DEBUG && error->file) {
@@ -86,7 +88,8 @@ static void print_error(const exa_error *error, exa_log_level level) {
     }
 }
 
-/* What was printed must have arrived, or the exit code says so; a reader that had enough (`| head`) is no failure. */
+/* What was printed must have arrived, or the exit code says so; a reader that had enough (`| head`) is no failure.
+ */
 static exa_status check_stdout(void) {
     struct pollfd out = {.fd = STDOUT_FILENO, .events = POLLOUT};
     bool failed = ferror(stdout) != 0;
@@ -129,7 +132,8 @@ int exa_cli_main(int argc, char **argv) {
     if (exa_cli_has(&arguments, "quiet")) setenv("NO_PROGRESS_BAR", "1", 0);
     if (st == EXA_OK) st = run_command(&arguments);
     if (st != EXA_OK) print_error(exa_error_last(), level);
-    code = st == EXA_OK && arguments.exit_code && *arguments.exit_code >= 0 ? *arguments.exit_code : exit_code_of(st);
+    code =
+        st == EXA_OK && arguments.exit_code && *arguments.exit_code >= 0 ? *arguments.exit_code : exit_code_of(st);
     out = check_stdout();
     if (out != EXA_OK && st == EXA_OK) {
         print_error(exa_error_last(), level);

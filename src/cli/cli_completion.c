@@ -14,7 +14,8 @@ static void put_names(FILE *to, const exa_cli_option *option) {
 static void put_alternatives(FILE *to, const char *argument) {
     char word[64];
 
-    for (size_t i = 0; exa_cli_alternative(argument, i, word, sizeof word); i++) fprintf(to, "%s%s", i ? " " : "", word);
+    for (size_t i = 0; exa_cli_alternative(argument, i, word, sizeof word); i++)
+        fprintf(to, "%s%s", i ? " " : "", word);
 }
 
 /* One branch per option that takes a value: its words, files, or nothing to offer. `command` may be a pattern. */
@@ -41,16 +42,16 @@ static void put_positional(FILE *to, const exa_cli_command *c) {
     if (strstr(c->positional, "COMMAND")) {
         fprintf(to, "        %s) words=\"$commands\" ;;\n", c->name);
     } else if (c->positional[0] == '[' && islower((unsigned char)c->positional[1])) { /* the word itself */
-        fprintf(to, "        %s) words='%.*s' ;;\n", c->name, (int)strcspn(c->positional + 1, "]"), c->positional + 1);
+        fprintf(to, "        %s) words='%.*s' ;;\n", c->name, (int)strcspn(c->positional + 1, "]"),
+                c->positional + 1);
     } else {
         fprintf(to, "        %s) files=1 ;;\n", c->name);
     }
 }
 
-static const char head[] =
-    "# bash completion of exaconn, made by `exaconn completion`\n"
-    "_exaconn() {\n"
-    "    local cur=${COMP_WORDS[COMP_CWORD]} prev='' command='' words='' files='' i\n";
+static const char head[] = "# bash completion of exaconn, made by `exaconn completion`\n"
+                           "_exaconn() {\n"
+                           "    local cur=${COMP_WORDS[COMP_CWORD]} prev='' command='' words='' files='' i\n";
 
 static const char find_command[] =
     "    COMPREPLY=()\n"
@@ -66,26 +67,27 @@ static const char find_command[] =
     "        esac\n"
     "    done\n";
 
-static const char reply[] =
-    "    if [ -n \"$files\" ]; then\n"
-    "        compopt -o filenames 2>/dev/null\n"
-    "        mapfile -t COMPREPLY < <(compgen -f -- \"$cur\")\n"
-    "    else\n"
-    "        mapfile -t COMPREPLY < <(compgen -W \"$words\" -- \"$cur\")\n"
-    "    fi\n"
-    "}\n"
-    "complete -F _exaconn exaconn\n";
+static const char reply[] = "    if [ -n \"$files\" ]; then\n"
+                            "        compopt -o filenames 2>/dev/null\n"
+                            "        mapfile -t COMPREPLY < <(compgen -f -- \"$cur\")\n"
+                            "    else\n"
+                            "        mapfile -t COMPREPLY < <(compgen -W \"$words\" -- \"$cur\")\n"
+                            "    fi\n"
+                            "}\n"
+                            "complete -F _exaconn exaconn\n";
 
 void exa_cli_write_completion(FILE *to) {
     size_t count;
     const exa_cli_command *const *commands = exa_cli_commands(&count);
 
     fprintf(to, "%s    local commands='", head);
-    for (size_t i = 0; i < count; i++) fprintf(to, "%s%s", i ? " " : "", commands[i]->name);
+    for (size_t i = 0; i < count; i++)
+        fprintf(to, "%s%s", i ? " " : "", commands[i]->name);
     fprintf(to, "'\n    local global='");
     put_names(to, exa_cli_global_options);
     fprintf(to, "'\n%s    case \"$command $prev\" in\n", find_command);
-    for (size_t i = 0; i < count; i++) put_values(to, commands[i]->name, commands[i]->options);
+    for (size_t i = 0; i < count; i++)
+        put_values(to, commands[i]->name, commands[i]->options);
     put_values(to, "*", exa_cli_global_options);
     fprintf(to, "    *)\n        case \"$command $cur\" in\n        ' -'*) words=\"$global\" ;;\n");
     for (size_t i = 0; i < count; i++) {
@@ -94,6 +96,7 @@ void exa_cli_write_completion(FILE *to) {
         fprintf(to, "\" ;;\n");
     }
     fprintf(to, "        *)\n        case $command in\n        '') words=\"$commands\" ;;\n");
-    for (size_t i = 0; i < count; i++) put_positional(to, commands[i]);
+    for (size_t i = 0; i < count; i++)
+        put_positional(to, commands[i]);
     fprintf(to, "        esac ;;\n        esac ;;\n    esac\n%s", reply);
 }

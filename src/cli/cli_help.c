@@ -10,8 +10,8 @@ enum { WIDTH = 96, OPTION_COLUMN = 34 };
 
 /* ---- plain text --------------------------------------------------------------------------------- */
 
-/* Breaks `text` at spaces; continuation lines begin at `indent`. `column` is where the cursor is. A line break in the
- * text begins a paragraph (after an empty line where nothing is indented). */
+/* Breaks `text` at spaces; continuation lines begin at `indent`. `column` is where the cursor is. A line break in
+ * the text begins a paragraph (after an empty line where nothing is indented). */
 static void print_wrapped(FILE *to, const char *text, int indent, int column) {
     while (*text) {
         size_t word = strcspn(text, " \n");
@@ -42,9 +42,9 @@ static void print_option(FILE *to, const exa_cli_option *option) {
     char left[128];
     int column;
 
-    snprintf(left, sizeof left, "  %c%c%s --%s%s%s", option->letter ? '-' : ' ', option->letter ? option->letter : ' ',
-             option->letter ? "," : " ", option->name, option->argument ? " " : "",
-             option->argument ? option->argument : "");
+    snprintf(left, sizeof left, "  %c%c%s --%s%s%s", option->letter ? '-' : ' ',
+             option->letter ? option->letter : ' ', option->letter ? "," : " ", option->name,
+             option->argument ? " " : "", option->argument ? option->argument : "");
     column = (int)strlen(left);
     fputs(left, to);
     if (column > OPTION_COLUMN - 2) {
@@ -58,7 +58,8 @@ static void print_option(FILE *to, const exa_cli_option *option) {
 static void print_options(FILE *to, const char *title, const exa_cli_option *options) {
     if (!options || !options->name) return;
     fprintf(to, "\n%s:\n", title);
-    for (; options->name; options++) print_option(to, options);
+    for (; options->name; options++)
+        print_option(to, options);
 }
 
 static void print_examples(FILE *to, const char *lines) {
@@ -81,10 +82,12 @@ void exa_cli_write_usage(FILE *to) {
     size_t count;
     const exa_cli_command *const *commands = exa_cli_commands(&count);
 
-    fprintf(to, "exaconn %s: from a 3-D electron-microscopy volume to neurons\n\n"
-                "Usage: exaconn [OPTIONS] COMMAND ...\n\nCommands:\n",
+    fprintf(to,
+            "exaconn %s: from a 3-D electron-microscopy volume to neurons\n\n"
+            "Usage: exaconn [OPTIONS] COMMAND ...\n\nCommands:\n",
             exa_version_get()->version);
-    for (size_t i = 0; i < count; i++) fprintf(to, "  %-14s %s\n", commands[i]->name, commands[i]->summary);
+    for (size_t i = 0; i < count; i++)
+        fprintf(to, "  %-14s %s\n", commands[i]->name, commands[i]->summary);
     print_options(to, "Options of every command", exa_cli_global_options);
     print_examples(to, "exaconn config --defaults > job.json\n"
                        "exaconn plan job.json\n"
@@ -175,17 +178,19 @@ void exa_cli_write_man(FILE *to) {
     size_t count;
     const exa_cli_command *const *commands = exa_cli_commands(&count);
 
-    fprintf(to, ".\\\" Made by `exaconn man`.\n.TH EXACONN 1 \"\" \"exaconn %s\" \"User Commands\"\n"
-                ".SH NAME\nexaconn \\- from a 3\\-D electron\\-microscopy volume to neurons\n"
-                ".SH SYNOPSIS\n\\fBexaconn\\fR [\\fIOPTIONS\\fR] \\fICOMMAND\\fR ...\n"
-                ".SH DESCRIPTION\n"
-                "A job file says what to segment, with which network, into which folder; the commands below run it,\n"
-                "prepare its inputs and judge its result.\n"
-                "Axes are z, y, x everywhere.\n.SH OPTIONS OF EVERY COMMAND\n",
+    fprintf(to,
+            ".\\\" Made by `exaconn man`.\n.TH EXACONN 1 \"\" \"exaconn %s\" \"User Commands\"\n"
+            ".SH NAME\nexaconn \\- from a 3\\-D electron\\-microscopy volume to neurons\n"
+            ".SH SYNOPSIS\n\\fBexaconn\\fR [\\fIOPTIONS\\fR] \\fICOMMAND\\fR ...\n"
+            ".SH DESCRIPTION\n"
+            "A job file says what to segment, with which network, into which folder; the commands below run it,\n"
+            "prepare its inputs and judge its result.\n"
+            "Axes are z, y, x everywhere.\n.SH OPTIONS OF EVERY COMMAND\n",
             exa_version_get()->version);
     put_roff_options(to, exa_cli_global_options);
     fputs(".SH COMMANDS\n", to);
-    for (size_t i = 0; i < count; i++) put_roff_command(to, commands[i]);
+    for (size_t i = 0; i < count; i++)
+        put_roff_command(to, commands[i]);
     fputs(".SH EXIT STATUS\n", to);
     for (const exa_cli_exit_code *e = exa_cli_exit_codes; e->meaning; e++) {
         fprintf(to, ".TP\n.B %d\n", e->code);

@@ -51,10 +51,10 @@ void exa_cli_arguments_free(exa_cli_arguments *arguments);
 bool exa_cli_alternative(const char *argument, size_t i, char *out, size_t out_bytes);
 
 /* Documents made from the table. */
-void exa_cli_write_usage(FILE *to);                                   /* exaconn --help */
-void exa_cli_write_help(FILE *to, const exa_cli_command *command);    /* exaconn COMMAND --help */
-void exa_cli_write_man(FILE *to);                                     /* roff, man(7) */
-void exa_cli_write_completion(FILE *to);                              /* bash */
+void exa_cli_write_usage(FILE *to);                                /* exaconn --help */
+void exa_cli_write_help(FILE *to, const exa_cli_command *command); /* exaconn COMMAND --help */
+void exa_cli_write_man(FILE *to);                                  /* roff, man(7) */
+void exa_cli_write_completion(FILE *to);                           /* bash */
 
 /* Sets the log level a job asks for, unless --log-level or --quiet was given. */
 void exa_cli_use_job_log_level(const exa_cli_arguments *arguments, exa_log_level level);

@@ -14,7 +14,8 @@
 
 static const exa_cli_option *find_in(const exa_cli_option *table, const char *name, size_t length, char letter) {
     for (; table && table->name; table++) {
-        if (letter ? table->letter == letter : strlen(table->name) == length && !memcmp(table->name, name, length)) {
+        if (letter ? table->letter == letter
+                   : strlen(table->name) == length && !memcmp(table->name, name, length)) {
             return table;
         }
     }
@@ -42,7 +43,8 @@ static exa_status fail_unknown(const exa_cli_arguments *a, const char *name, siz
     size_t count = 0;
 
     for (int t = 0; t < 2; t++) {
-        for (const exa_cli_option *o = tables[t]; o && o->name && count < MAX_NAMES; o++) names[count++] = o->name;
+        for (const exa_cli_option *o = tables[t]; o && o->name && count < MAX_NAMES; o++)
+            names[count++] = o->name;
     }
     snprintf(word, sizeof word, "%.*s", (int)(length < 63 ? length : 63), name);
     near = exa_suggest(word, names, count);
@@ -57,10 +59,12 @@ exa_status exa_cli_unknown_command(const char *name) {
     size_t count;
     const exa_cli_command *const *commands = exa_cli_commands(&count);
 
-    for (size_t i = 0; i < count; i++) names[i] = commands[i]->name;
+    for (size_t i = 0; i < count; i++)
+        names[i] = commands[i]->name;
     near = exa_suggest(name, names, count);
     if (near) {
-        return EXA_FAIL(EXA_ERR_CONFIG, "there is no command '%.100s'. Hint: did you mean `exaconn %s`?", name, near);
+        return EXA_FAIL(EXA_ERR_CONFIG, "there is no command '%.100s'. Hint: did you mean `exaconn %s`?", name,
+                        near);
     }
     return EXA_FAIL(EXA_ERR_CONFIG, "there is no command '%.100s'. Hint: `exaconn --help` lists them", name);
 }
@@ -145,7 +149,8 @@ static exa_status check_value(const exa_cli_option *option, const char *text) {
         break;
     case EXA_CLI_TEXT: return check_alternatives(option, text);
     case EXA_CLI_PATH:
-        EXA_CHECK(*text, EXA_ERR_CONFIG, "--%s got an empty name. Hint: it needs %s", option->name, option->argument);
+        EXA_CHECK(*text, EXA_ERR_CONFIG, "--%s got an empty name. Hint: it needs %s", option->name,
+                  option->argument);
         break;
     case EXA_CLI_FLAG: break;
     }
@@ -173,8 +178,8 @@ typedef struct words {
 /* The value of an option that needs one: behind it in the same word, or the next word. */
 static exa_status take_value(exa_cli_arguments *a, words *w, const exa_cli_option *option, const char *attached) {
     if (!attached) {
-        EXA_CHECK(w->at + 1 < w->argc, EXA_ERR_CONFIG, "--%s needs a value. Hint: --%s %s", option->name, option->name,
-                  option->argument);
+        EXA_CHECK(w->at + 1 < w->argc, EXA_ERR_CONFIG, "--%s needs a value. Hint: --%s %s", option->name,
+                  option->name, option->argument);
         attached = w->argv[++w->at];
     }
     return add_value(a, option, attached);
@@ -220,8 +225,8 @@ static exa_status check_count(const exa_cli_arguments *a) {
     EXA_CHECK(a->positional_count >= c->positional_min, EXA_ERR_CONFIG,
               "`exaconn %s` needs %s. Hint: `exaconn %s --help` has examples", c->name, c->positional, c->name);
     EXA_CHECK(c->positional_max < 0 || a->positional_count <= c->positional_max, EXA_ERR_CONFIG,
-              "`exaconn %s` does not know what to do with '%.200s'. Hint: `exaconn %s --help` has examples", c->name,
-              a->positional[c->positional_max], c->name);
+              "`exaconn %s` does not know what to do with '%.200s'. Hint: `exaconn %s --help` has examples",
+              c->name, a->positional[c->positional_max], c->name);
     return EXA_OK;
 }
 

@@ -41,9 +41,11 @@ static exa_status run(const exa_cli_arguments *arguments) {
     exa_job job;
     int given = 0;
 
-    for (size_t i = 0; i < sizeof modes / sizeof *modes; i++) given += exa_cli_has(arguments, modes[i]);
-    EXA_CHECK(given == 1, EXA_ERR_CONFIG, "`exaconn config` needs exactly one of --defaults, --check, --effective, "
-                                          "--schema and --markdown. Hint: exaconn config --check job.json");
+    for (size_t i = 0; i < sizeof modes / sizeof *modes; i++)
+        given += exa_cli_has(arguments, modes[i]);
+    EXA_CHECK(given == 1, EXA_ERR_CONFIG,
+              "`exaconn config` needs exactly one of --defaults, --check, --effective, "
+              "--schema and --markdown. Hint: exaconn config --check job.json");
     if (exa_cli_has(arguments, "schema")) return print_text(exa_job_schema);
     if (exa_cli_has(arguments, "markdown")) return print_text(exa_job_markdown);
     if (path) return check_job(path, false);
@@ -58,19 +60,22 @@ const exa_cli_command exa_cmd_config = {
     .positional_max = 0,
     .summary = "check a job file, or print the defaults and the schema",
     .description =
-        "--check reads a job as `run` would and says what is wrong with it: the key, the reason and the nearest known "
+        "--check reads a job as `run` would and says what is wrong with it: the key, the reason and the nearest "
+        "known "
         "name. The files it names are not opened; `exaconn plan` does that.\n"
         "--defaults prints a job with every key at its default and examples for the required ones, to begin with. "
-        "--effective prints a job with the defaults filled in and its paths made absolute, as a run directory keeps it.",
+        "--effective prints a job with the defaults filled in and its paths made absolute, as a run directory "
+        "keeps it.",
     .example = "exaconn config --defaults > job.json\n"
                "exaconn config --check job.json\n"
                "exaconn config --effective job.json\n"
                "exaconn config --schema > job.schema.json",
-    .options = (const exa_cli_option[]){{"defaults", 0, EXA_CLI_FLAG, NULL, "print a job with every default"},
-                                        {"check", 'c', EXA_CLI_PATH, "JOB", "check a job file"},
-                                        {"effective", 0, EXA_CLI_PATH, "JOB", "print the job with defaults filled in"},
-                                        {"schema", 0, EXA_CLI_FLAG, NULL, "print the JSON Schema"},
-                                        {"markdown", 0, EXA_CLI_FLAG, NULL, "print the tables of docs/job.md"},
-                                        {0}},
+    .options =
+        (const exa_cli_option[]){{"defaults", 0, EXA_CLI_FLAG, NULL, "print a job with every default"},
+                                 {"check", 'c', EXA_CLI_PATH, "JOB", "check a job file"},
+                                 {"effective", 0, EXA_CLI_PATH, "JOB", "print the job with defaults filled in"},
+                                 {"schema", 0, EXA_CLI_FLAG, NULL, "print the JSON Schema"},
+                                 {"markdown", 0, EXA_CLI_FLAG, NULL, "print the tables of docs/job.md"},
+                                 {0}},
     .run = run,
 };

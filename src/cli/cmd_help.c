@@ -88,7 +88,8 @@ static exa_status run_version(const exa_cli_arguments *arguments) {
     list_facts(facts);
     if (exa_cli_has(arguments, "json")) return print_version_json(facts);
     printf("exaconn %s\n", facts[0].value);
-    for (int i = 1; i < FACTS; i++) printf("  %-12s %s\n", facts[i].label, facts[i].value);
+    for (int i = 1; i < FACTS; i++)
+        printf("  %-12s %s\n", facts[i].label, facts[i].value);
     return EXA_OK;
 }
 
@@ -139,8 +140,9 @@ const exa_cli_command exa_cmd_completion = {
     .positional_min = 0,
     .positional_max = 1,
     .summary = "print the bash completion",
-    .description = "Prints a bash completion of commands, options, their values and files, made from the same table "
-                   "as --help. `cmake --install` puts it in place.",
+    .description =
+        "Prints a bash completion of commands, options, their values and files, made from the same table "
+        "as --help. `cmake --install` puts it in place.",
     .example = "source <(exaconn completion)",
     .options = (const exa_cli_option[]){{0}},
     .run = run_completion,

@@ -29,7 +29,8 @@ static void add_name(report *r, const char *name) {
     if (r->json) {
         exa_json_text_add(&r->text, "%s\n  \"%s\": ", r->first ? "" : ",", name);
     } else {
-        for (; name[i] && i < sizeof label - 1; i++) label[i] = name[i] == '_' ? ' ' : name[i];
+        for (; name[i] && i < sizeof label - 1; i++)
+            label[i] = name[i] == '_' ? ' ' : name[i];
         label[i] = 0;
         exa_json_text_add(&r->text, "%-22s ", label);
     }
@@ -158,8 +159,8 @@ done:
 }
 
 static exa_status tell_run(const char *path, bool running, report *r) {
-    static const char *const files[] = {"job.json", "status.json", "segmentation.h5", "attempts.csv", "summary.json",
-                                        "run.log"};
+    static const char *const files[] = {"job.json",     "status.json",  "segmentation.h5",
+                                        "attempts.csv", "summary.json", "run.log"};
     char file[EXA_PATH_BYTES];
     bool complete, any = false;
 
@@ -196,14 +197,15 @@ static exa_status tell_path(const char *path, report *r) {
     if (!f) {
         /* A file may have a colon in its name; a volume has one before its dataset. */
         EXA_CHECK(strchr(path, ':') || strstr(path, ".h5/"), EXA_ERR_IO,
-                  "cannot open '%s': %s. Hint: name a weights file, a volume (FILE.h5:/DATASET) or a run directory", path,
-                  strerror(errno));
+                  "cannot open '%s': %s. Hint: name a weights file, a volume (FILE.h5:/DATASET) or a run directory",
+                  path, strerror(errno));
         return tell_volume(path, r);
     }
     if (fread(first, 1, sizeof first, f) < sizeof first) memset(first, 0, sizeof first);
     fclose(f);
     if (memcmp(first, WEIGHTS_MAGIC, sizeof first) == 0) return tell_weights(path, r);
-    EXA_CHECK(strlen(path) + 2 < sizeof with_colon, EXA_ERR_RANGE, "the path is too long (%zu bytes)", strlen(path));
+    EXA_CHECK(strlen(path) + 2 < sizeof with_colon, EXA_ERR_RANGE, "the path is too long (%zu bytes)",
+              strlen(path));
     snprintf(with_colon, sizeof with_colon, "%s:", path);
     return tell_volume(with_colon, r);
 }
@@ -217,8 +219,12 @@ static exa_status tell_devices(report *r) {
     add_text(r, "best_isa", exa_isa_name(exa_cpu_best_isa()));
     add_name(r, "isa");
     exa_json_text_add(&r->text, r->json ? "[\"portable\"%s%s]" : "portable%s%s",
-                      !exa_cpu_has(EXA_ISA_AVX2) ? "" : r->json ? ", \"avx2\"" : ", avx2",
-                      !exa_cpu_has(EXA_ISA_AVX512) ? "" : r->json ? ", \"avx512\"" : ", avx512");
+                      !exa_cpu_has(EXA_ISA_AVX2) ? ""
+                      : r->json                  ? ", \"avx2\""
+                                                 : ", avx2",
+                      !exa_cpu_has(EXA_ISA_AVX512) ? ""
+                      : r->json                    ? ", \"avx512\""
+                                                   : ", avx512");
     end_line(r);
     add_integer(r, "cores", exa_cpu_cores());
     add_bytes(r, "memory_bytes", exa_cpu_memory_bytes());
@@ -229,8 +235,9 @@ static exa_status tell_devices(report *r) {
         char name[32], value[320], memory[32];
         EXA_TRY(exa_device_get(i, &device));
         snprintf(name, sizeof name, "gpu_%d", i);
-        snprintf(value, sizeof value, "%s, compute capability %d.%d, %d multiprocessors, %s", device.name, device.major,
-                 device.minor, device.multiprocessors, exa_format_bytes((double)device.memory_bytes, memory));
+        snprintf(value, sizeof value, "%s, compute capability %d.%d, %d multiprocessors, %s", device.name,
+                 device.major, device.minor, device.multiprocessors,
+                 exa_format_bytes((double)device.memory_bytes, memory));
         add_text(r, name, value);
     }
     return EXA_OK;
@@ -266,10 +273,11 @@ const exa_cli_command exa_cmd_info = {
     .positional_min = 0,
     .positional_max = 1,
     .summary = "say what a file or folder is, or what this machine has",
-    .description = "PATH is a weights file, a volume (FILE.h5:/DATASET, or FILE.h5 where it holds only one) or a run "
-                   "directory. A weights file is verified by its checksum. Triples are z, y, x; a chunk of 0 means "
-                   "contiguous, a voxel size of 0 means unknown.\n"
-                   "--devices tells the processor, the cores and the memory this process may use, and the GPUs.",
+    .description =
+        "PATH is a weights file, a volume (FILE.h5:/DATASET, or FILE.h5 where it holds only one) or a run "
+        "directory. A weights file is verified by its checksum. Triples are z, y, x; a chunk of 0 means "
+        "contiguous, a voxel size of 0 means unknown.\n"
+        "--devices tells the processor, the cores and the memory this process may use, and the GPUs.",
     .example = "exaconn info ffn.h5\n"
                "exaconn info --json fib25.h5:/raw\n"
                "exaconn info RUN\n"

@@ -44,8 +44,9 @@ static exa_status fail_unknown(const exa_job_section *section, const char *name,
         }
     }
     if (!known[0]) {
-        return EXA_FAIL(EXA_ERR_CONFIG, "'%s': there is no key '%s%s%.100s'. Hint: `exaconn config --defaults` prints all",
-                        origin, in, dot, name);
+        return EXA_FAIL(EXA_ERR_CONFIG,
+                        "'%s': there is no key '%s%s%.100s'. Hint: `exaconn config --defaults` prints all", origin,
+                        in, dot, name);
     }
     return EXA_FAIL(EXA_ERR_CONFIG, "'%s': there is no key '%s%s%.100s'. Hint: did you mean '%s'?", origin, in, dot,
                     name, known);
@@ -59,7 +60,8 @@ static exa_status check_names(const cJSON *object, const exa_job_section *sectio
         const exa_job_section *below = section ? NULL : exa_job_find_section(item->string);
         if (!section && strcmp(item->string, "$schema") == 0) {
             EXA_CHECK(cJSON_IsString(item), EXA_ERR_CONFIG,
-                      "'%s': $schema must be a text in double quotes. Hint: for example \"job.schema.json\"", origin);
+                      "'%s': $schema must be a text in double quotes. Hint: for example \"job.schema.json\"",
+                      origin);
             continue;
         }
         if (below) {
@@ -69,7 +71,8 @@ static exa_status check_names(const cJSON *object, const exa_job_section *sectio
             continue;
         }
         snprintf(path, sizeof path, "%s%s%.128s", section ? section->name : "", section ? "." : "", item->string);
-        if (strchr(item->string, '.') || !exa_job_find_key(path)) return fail_unknown(section, item->string, origin);
+        if (strchr(item->string, '.') || !exa_job_find_key(path))
+            return fail_unknown(section, item->string, origin);
     }
     return EXA_OK;
 }
@@ -115,14 +118,15 @@ static exa_status set_values(exa_job *job, const cJSON *root, const char *origin
 static exa_status check_rules(const exa_job *job, const char *origin) {
     bool list = job->seeds.policy == EXA_JOB_SEEDS_LIST;
 
-    EXA_CHECK(!list || job->seeds.points || job->seeds.file, EXA_ERR_CONFIG,
-              "'%s': seeds.policy is list, but there is neither seeds.points nor seeds.file. Hint: give one of them",
-              origin);
+    EXA_CHECK(
+        !list || job->seeds.points || job->seeds.file, EXA_ERR_CONFIG,
+        "'%s': seeds.policy is list, but there is neither seeds.points nor seeds.file. Hint: give one of them",
+        origin);
     EXA_CHECK(!list || !job->seeds.points || !job->seeds.file, EXA_ERR_CONFIG,
               "'%s': seeds.points and seeds.file are both given. Hint: remove one of them", origin);
     EXA_CHECK(list || (!job->seeds.points && !job->seeds.file), EXA_ERR_CONFIG,
-              "'%s': seeds.%s is given, but seeds.policy is not list. Hint: add \"policy\": \"list\" to seeds", origin,
-              job->seeds.points ? "points" : "file");
+              "'%s': seeds.%s is given, but seeds.policy is not list. Hint: add \"policy\": \"list\" to seeds",
+              origin, job->seeds.points ? "points" : "file");
     return EXA_OK;
 }
 
@@ -132,7 +136,8 @@ static exa_status check_rules(const exa_job *job, const char *origin) {
 static bool has_scheme(const char *name) {
     const char *p = name;
 
-    while (isalnum((unsigned char)*p) || *p == '+') p++;
+    while (isalnum((unsigned char)*p) || *p == '+')
+        p++;
     return p > name && (strncmp(p, "://", 3) == 0 || strncmp(name, "phantom:", 8) == 0);
 }
 
@@ -146,7 +151,8 @@ static exa_status resolve_paths(exa_job *job, const char *base_dir, const char *
         if ((key->kind != EXA_JOB_FILE && key->kind != EXA_JOB_VOLUME) || !*field) continue;
         if (**field == '/' || (key->kind == EXA_JOB_VOLUME && has_scheme(*field))) continue;
         name = *field;
-        while (strncmp(name, "./", 2) == 0 && name[2] && name[2] != '/') name += 2;
+        while (strncmp(name, "./", 2) == 0 && name[2] && name[2] != '/')
+            name += 2;
         bytes = strlen(base_dir) + strlen(name) + 2;
         joined = malloc(bytes);
         EXA_CHECK(joined, EXA_ERR_MEMORY, "cannot allocate memory for the path of '%s'", key->path);
@@ -154,8 +160,8 @@ static exa_status resolve_paths(exa_job *job, const char *base_dir, const char *
         free(*field);
         *field = joined;
         EXA_CHECK(exa_job_count_characters(joined) <= EXA_JOB_MAX_TEXT, EXA_ERR_RANGE,
-                  "'%s': %s is too long below the job's folder: %zu bytes. Hint: at most %d characters are allowed", origin,
-                  key->path, bytes - 1, EXA_JOB_MAX_TEXT);
+                  "'%s': %s is too long below the job's folder: %zu bytes. Hint: at most %d characters are allowed",
+                  origin, key->path, bytes - 1, EXA_JOB_MAX_TEXT);
     }
     return EXA_OK;
 }
@@ -164,7 +170,8 @@ static exa_status resolve_paths(exa_job *job, const char *base_dir, const char *
 
 void exa_job_destroy(exa_job *job) {
     if (!job) return;
-    for (size_t i = 0; i < exa_job_key_count; i++) exa_job_free_value(job, &exa_job_keys[i]);
+    for (size_t i = 0; i < exa_job_key_count; i++)
+        exa_job_free_value(job, &exa_job_keys[i]);
     memset(job, 0, sizeof *job);
 }
 
@@ -173,7 +180,8 @@ exa_status exa_job_defaults(exa_job *job) {
     exa_status st = EXA_OK;
 
     memset(&fresh, 0, sizeof fresh);
-    for (size_t i = 0; i < exa_job_key_count && st == EXA_OK; i++) st = set_default(&fresh, &exa_job_keys[i]);
+    for (size_t i = 0; i < exa_job_key_count && st == EXA_OK; i++)
+        st = set_default(&fresh, &exa_job_keys[i]);
     if (st != EXA_OK) {
         exa_job_destroy(&fresh);
         return st;
@@ -188,8 +196,8 @@ exa_status exa_job_parse(const char *text, size_t size, const char *origin, cons
     exa_status st = EXA_OK;
 
     memset(&fresh, 0, sizeof fresh);
-    EXA_CHECK(size <= EXA_JOB_MAX_BYTES, EXA_ERR_RANGE, "'%s' is too long for a job: %zu bytes. Hint: at most 64 MiB",
-              origin, size);
+    EXA_CHECK(size <= EXA_JOB_MAX_BYTES, EXA_ERR_RANGE,
+              "'%s' is too long for a job: %zu bytes. Hint: at most 64 MiB", origin, size);
     EXA_TRY(exa_json_parse(text, size, origin, EXA_ERR_CONFIG, &root));
     EXA_CHECK_GOTO(done, cJSON_IsObject(root), EXA_ERR_CONFIG,
                    "'%s' is not a job: it must be one { ... }. Hint: `exaconn config --defaults` prints an example",
@@ -245,8 +253,8 @@ static exa_status add_point(point_list *list, const double zyx[3], const char *o
     for (int axis = 0; axis < 3; axis++) {
         EXA_CHECK(isfinite(zyx[axis]) && zyx[axis] == floor(zyx[axis]) && zyx[axis] >= 0 &&
                       zyx[axis] <= EXA_JOB_MAX_INTEGER,
-                  EXA_ERR_FORMAT, "'%s', %s %zu: %.17g is no voxel coordinate. Hint: integers z y x, from 0", origin,
-                  line ? "line" : "point", line ? line : list->count + 1, zyx[axis]);
+                  EXA_ERR_FORMAT, "'%s', %s %zu: %.17g is no voxel coordinate. Hint: integers z y x, from 0",
+                  origin, line ? "line" : "point", line ? line : list->count + 1, zyx[axis]);
         list->points[list->count][axis] = (int64_t)zyx[axis];
     }
     list->count++;
@@ -284,11 +292,13 @@ static exa_status read_text_point(char *line, size_t number, const char *origin,
     if (!*p) return EXA_OK;
     for (int axis = 0; axis < 3; axis++) {
         zyx[axis] = strtod(p, &end);
-        EXA_CHECK(end > p, EXA_ERR_FORMAT, "'%s', line %zu: not three numbers. Hint: write \"z y x\"", origin, number);
+        EXA_CHECK(end > p, EXA_ERR_FORMAT, "'%s', line %zu: not three numbers. Hint: write \"z y x\"", origin,
+                  number);
         p = end + strspn(end, " \t");
         if (axis < 2 && *p == ',') p += 1 + strspn(p + 1, " \t");
     }
-    EXA_CHECK(!*p, EXA_ERR_FORMAT, "'%s', line %zu: more than three numbers. Hint: write \"z y x\"", origin, number);
+    EXA_CHECK(!*p, EXA_ERR_FORMAT, "'%s', line %zu: more than three numbers. Hint: write \"z y x\"", origin,
+              number);
     return add_point(list, zyx, origin, number);
 }
 
@@ -315,7 +325,8 @@ exa_status exa_job_parse_points(const char *text, size_t size, const char *origi
     size_t first = 0;
     exa_status st;
 
-    while (first < size && text[first] && strchr(" \t\r\n", text[first])) first++;
+    while (first < size && text[first] && strchr(" \t\r\n", text[first]))
+        first++;
     st = first < size && text[first] == '[' ? read_json_points(text, size, origin, &list)
                                             : read_text_points(text, size, origin, &list);
     if (st == EXA_OK && list.count == 0) {

@@ -27,9 +27,10 @@ static exa_status fail_type(const place *p, const char *expected) {
 static exa_status fail_range(const place *p, double value) {
     const exa_job_key *key = p->key;
 
-    return EXA_FAIL(EXA_ERR_RANGE, "'%s': %s is %.17g, which is out of range. Hint: it must be %s %.16g and %s %.16g",
-                    p->origin, p->path, value, key->flags & EXA_JOB_ABOVE_MINIMUM ? "above" : "at least",
-                    key->minimum, key->flags & EXA_JOB_BELOW_MAXIMUM ? "below" : "at most", key->maximum);
+    return EXA_FAIL(EXA_ERR_RANGE,
+                    "'%s': %s is %.17g, which is out of range. Hint: it must be %s %.16g and %s %.16g", p->origin,
+                    p->path, value, key->flags & EXA_JOB_ABOVE_MINIMUM ? "above" : "at least", key->minimum,
+                    key->flags & EXA_JOB_BELOW_MAXIMUM ? "below" : "at most", key->maximum);
 }
 
 /* ---- single values ------------------------------------------------------------------------------ */
@@ -63,7 +64,8 @@ static exa_status read_integer(const place *p, const cJSON *item, int64_t *value
 size_t exa_job_count_characters(const char *text) {
     size_t count = 0;
 
-    for (; *text; text++) count += ((unsigned char)*text & 0xC0) != 0x80;
+    for (; *text; text++)
+        count += ((unsigned char)*text & 0xC0) != 0x80;
     return count;
 }
 
@@ -72,10 +74,11 @@ static exa_status read_text(const place *p, const cJSON *item, char **value) {
 
     if (!cJSON_IsString(item)) return fail_type(p, "a text in double quotes");
     length = exa_job_count_characters(item->valuestring);
-    EXA_CHECK(length > 0, EXA_ERR_CONFIG, "'%s': %s is an empty text. Hint: for example \"%s\": %s", p->origin, p->path,
-              exa_job_key_name(p->key), p->key->example ? p->key->example : p->key->standard);
-    EXA_CHECK(length <= EXA_JOB_MAX_TEXT, EXA_ERR_RANGE, "'%s': %s has %zu characters. Hint: at most %d are allowed",
-              p->origin, p->path, length, EXA_JOB_MAX_TEXT);
+    EXA_CHECK(length > 0, EXA_ERR_CONFIG, "'%s': %s is an empty text. Hint: for example \"%s\": %s", p->origin,
+              p->path, exa_job_key_name(p->key), p->key->example ? p->key->example : p->key->standard);
+    EXA_CHECK(length <= EXA_JOB_MAX_TEXT, EXA_ERR_RANGE,
+              "'%s': %s has %zu characters. Hint: at most %d are allowed", p->origin, p->path, length,
+              EXA_JOB_MAX_TEXT);
     *value = strdup(item->valuestring);
     EXA_CHECK(*value, EXA_ERR_MEMORY, "'%s': cannot allocate memory for %s", p->origin, p->path);
     return EXA_OK;
@@ -99,7 +102,8 @@ static exa_status read_name(const place *p, const cJSON *item, int *value) {
     }
     near = exa_suggest(item->valuestring, key->names, count);
     return EXA_FAIL(EXA_ERR_CONFIG, "'%s': %s cannot be \"%.80s\". Hint: %s%s%sone of %s", p->origin, p->path,
-                    item->valuestring, near ? "did you mean \"" : "", near ? near : "", near ? "\"? It is " : "", all);
+                    item->valuestring, near ? "did you mean \"" : "", near ? near : "", near ? "\"? It is " : "",
+                    all);
 }
 
 /* ---- lists -------------------------------------------------------------------------------------- */
@@ -142,8 +146,8 @@ static exa_status read_list(place *p, const cJSON *item, size_t width, size_t mo
     memcpy(outer, p->path, sizeof outer);
     cJSON_ArrayForEach(element, item) {
         set_element(p, outer, i);
-        EXA_GOTO(done, width == 3 ? read_triple(p, element, values + 3 * i, NULL)
-                                  : read_integer(p, element, values + i));
+        EXA_GOTO(done,
+                 width == 3 ? read_triple(p, element, values + 3 * i, NULL) : read_integer(p, element, values + i));
         i++;
     }
 done:
@@ -224,7 +228,8 @@ void exa_job_free_value(exa_job *job, const exa_job_key *key) {
 
 static void write_integers(exa_json_text *text, const int64_t *values, size_t count) {
     exa_json_text_add(text, "[");
-    for (size_t i = 0; i < count; i++) exa_json_text_add(text, "%s%lld", i ? ", " : "", (long long)values[i]);
+    for (size_t i = 0; i < count; i++)
+        exa_json_text_add(text, "%s%lld", i ? ", " : "", (long long)values[i]);
     exa_json_text_add(text, "]");
 }
 
@@ -276,6 +281,6 @@ void exa_job_write_value(const exa_job *job, const exa_job_key *key, exa_json_te
     case EXA_JOB_TRIPLE: write_integers(text, field, 3); break;
     case EXA_JOB_REALS3: write_reals(text, field, 3); break;
     case EXA_JOB_INTEGERS: write_integers(text, *(int64_t *const *)field, *(const size_t *)count); break;
-    case EXA_JOB_POINTS: write_points(text, *(int64_t (*const *)[3])field, *(const size_t *)count); break;
+    case EXA_JOB_POINTS: write_points(text, *(int64_t(*const *)[3])field, *(const size_t *)count); break;
     }
 }

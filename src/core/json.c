@@ -1,4 +1,5 @@
-/* A strict scan of the text first (grammar, UTF-8, depth), then cJSON, then a look for duplicate keys in its tree. */
+/* A strict scan of the text first (grammar, UTF-8, depth), then cJSON, then a look for duplicate keys in its tree.
+ */
 #include "exaconn/json.h"
 
 #include <cjson/cJSON.h>
@@ -45,7 +46,8 @@ static int peek(const scanner *s) {
 }
 
 static void skip_space(scanner *s) {
-    while (s->at < s->size && strchr(" \t\r\n", s->text[s->at]) && s->text[s->at]) s->at++;
+    while (s->at < s->size && strchr(" \t\r\n", s->text[s->at]) && s->text[s->at])
+        s->at++;
 }
 
 static bool is_digit(int c) {
@@ -107,7 +109,8 @@ static exa_status scan_escape(scanner *s) {
     s->at += 5;
     if (unit >= 0xD800 && unit <= 0xDBFF) {
         long low = peek(s) == '\\' && s->at + 1 < s->size && s->text[s->at + 1] == 'u' ? hex4(s, s->at + 2) : -1;
-        if (low < 0xDC00 || low > 0xDFFF) return fail_here(s, "half a surrogate pair", "write the character itself");
+        if (low < 0xDC00 || low > 0xDFFF)
+            return fail_here(s, "half a surrogate pair", "write the character itself");
         s->at += 6;
     } else if (unit >= 0xDC00 && unit <= 0xDFFF) {
         return fail_here(s, "half a surrogate pair", "write the character itself");
@@ -126,7 +129,8 @@ static exa_status scan_string(scanner *s) {
             s->at++;
             return EXA_OK;
         }
-        if (c < 0x20) return fail_here(s, "a line break or control character in a string", "write it as \\n or \\t");
+        if (c < 0x20)
+            return fail_here(s, "a line break or control character in a string", "write it as \\n or \\t");
         if (c == '\\') {
             s->at++;
             EXA_TRY(scan_escape(s));
@@ -141,7 +145,8 @@ static exa_status scan_string(scanner *s) {
 static size_t scan_digits(scanner *s) {
     size_t begin = s->at;
 
-    while (is_digit(peek(s))) s->at++;
+    while (is_digit(peek(s)))
+        s->at++;
     return s->at - begin;
 }
 
@@ -254,8 +259,8 @@ static exa_status check_object(const cJSON *object, const char *path, const scan
     qsort(names, count, sizeof *names, compare_names);
     for (size_t i = 1; i < count && st == EXA_OK; i++) {
         if (strcmp(names[i - 1], names[i]) == 0) {
-            st = EXA_FAIL(s->bad, "'%s': key '%s%s%.100s' is there twice. Hint: remove one of them", s->origin, path,
-                          *path ? "." : "", names[i]);
+            st = EXA_FAIL(s->bad, "'%s': key '%s%s%.100s' is there twice. Hint: remove one of them", s->origin,
+                          path, *path ? "." : "", names[i]);
         }
     }
     free(names);
@@ -314,7 +319,8 @@ static bool reserve(exa_json_text *text, size_t more) {
 
     if (text->failed) return false;
     if (more > SIZE_MAX / 4 - text->size) return !(text->failed = true);
-    while (capacity < text->size + more + 1) capacity *= 2;
+    while (capacity < text->size + more + 1)
+        capacity *= 2;
     if (capacity == text->capacity) return true;
     data = realloc(text->data, capacity);
     if (!data) return !(text->failed = true);
@@ -347,7 +353,8 @@ void exa_json_text_add_string(exa_json_text *text, const char *value) {
     exa_json_text_add(text, "\"");
     while (*value) {
         size_t plain = 0;
-        while ((unsigned char)value[plain] >= 0x20 && value[plain] != '"' && value[plain] != '\\') plain++;
+        while ((unsigned char)value[plain] >= 0x20 && value[plain] != '"' && value[plain] != '\\')
+            plain++;
         exa_json_text_add(text, "%.*s", (int)plain, value);
         value += plain;
         if (!*value) break;

@@ -1,8 +1,8 @@
 /* libFuzzer harness of the job parser and the seeds files' parser.
  *
- * The input is a job as it stands, so configs/ serves as seeds; after a first byte 'P' it is a file of seeds. What is
- * accepted must survive the way to text and back unchanged; what is refused must say why and what to do. Use with
- * -dict=tests/fuzz/job.dict.
+ * The input is a job as it stands, so configs/ serves as seeds; after a first byte 'P' it is a file of seeds. What
+ * is accepted must survive the way to text and back unchanged; what is refused must say why and what to do. Use
+ * with -dict=tests/fuzz/job.dict.
  */
 #include "exaconn/job.h"
 
@@ -33,7 +33,8 @@ static void fuzz_points(const char *text, size_t size) {
     }
     assert(count > 0);
     for (size_t i = 0; i < count; i++) {
-        for (int axis = 0; axis < 3; axis++) assert(points[i][axis] >= 0 && points[i][axis] < (int64_t)1 << 53);
+        for (int axis = 0; axis < 3; axis++)
+            assert(points[i][axis] >= 0 && points[i][axis] < (int64_t)1 << 53);
     }
     free(points);
 }

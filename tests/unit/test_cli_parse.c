@@ -8,7 +8,8 @@
 static exa_status parse(char **argv, exa_cli_arguments *a) {
     int argc = 0;
 
-    while (argv[argc]) argc++;
+    while (argv[argc])
+        argc++;
     return exa_cli_parse(argc, argv, a);
 }
 
@@ -45,7 +46,8 @@ static void takes_options(void **state) {
 
     (void)state;
     assert_ok(parse(ARGS("-q", "import-ffn", "--fov=17,33,33", "-f", "ck", "--deltas", "8", "--image-mean", "-1.5",
-                         "-oa.h5", "--min-segment-size", "12", "--log-level=debug"), &a));
+                         "-oa.h5", "--min-segment-size", "12", "--log-level=debug"),
+                    &a));
     assert_ptr_equal(a.command, &exa_cmd_import_ffn);
     assert_true(exa_cli_has(&a, "quiet") && exa_cli_has(&a, "force") && !exa_cli_has(&a, "json"));
     assert_true(exa_cli_triple(&a, "fov", zyx) && zyx[0] == 17 && zyx[2] == 33);
@@ -119,8 +121,10 @@ static void refuses(void **state) {
         char *argv[8] = {"exaconn"};
         exa_cli_arguments a;
         int argc = 1, last = 5;
-        while (!cases[i][last]) last--;
-        for (int k = 0; k < last && cases[i][k]; k++) argv[argc++] = cases[i][k];
+        while (!cases[i][last])
+            last--;
+        for (int k = 0; k < last && cases[i][k]; k++)
+            argv[argc++] = cases[i][k];
         assert_fails(EXA_ERR_CONFIG, cases[i][last], exa_cli_parse(argc, argv, &a));
         assert_non_null(strstr(exa_error_last()->message, "Hint: "));
         exa_cli_arguments_free(&a);
@@ -132,7 +136,8 @@ static void too_many_options(void **state) {
     exa_cli_arguments a;
 
     (void)state;
-    for (int i = 2; i < 199; i++) argv[i] = "-q";
+    for (int i = 2; i < 199; i++)
+        argv[i] = "-q";
     assert_fails(EXA_ERR_CONFIG, "more than 128 options", exa_cli_parse(199, argv, &a));
     exa_cli_arguments_free(&a);
 }
@@ -151,8 +156,8 @@ static void alternatives(void **state) {
 }
 
 int main(void) {
-    const struct CMUnitTest tests[] = {cmocka_unit_test(table_is_sound), cmocka_unit_test(takes_options),
-                                       cmocka_unit_test(takes_words),    cmocka_unit_test(refuses),
+    const struct CMUnitTest tests[] = {cmocka_unit_test(table_is_sound),   cmocka_unit_test(takes_options),
+                                       cmocka_unit_test(takes_words),      cmocka_unit_test(refuses),
                                        cmocka_unit_test(too_many_options), cmocka_unit_test(alternatives)};
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

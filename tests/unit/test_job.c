@@ -1,4 +1,5 @@
-/* Jobs: the table itself, defaults, every kind of refusal with path, reason and hint, paths, the way back to text. */
+/* Jobs: the table itself, defaults, every kind of refusal with path, reason and hint, paths, the way back to text.
+ */
 #include "test_util.h"
 
 #include "core/job_internal.h"
@@ -51,7 +52,8 @@ static void defaults(void **state) {
     assert_true(!job.box.shape.given && job.box.start[0] == 0 && !job.voxel_size_nm.given);
     assert_true(!job.mask.volume && job.mask.exclude_values == EXA_JOB_MASK_NONZERO && !job.skip_zero_raw);
     assert_true(!job.initial_segmentation && job.seeds.policy == EXA_JOB_SEEDS_PEAKS && !job.seeds.points);
-    assert_true(!job.seeds.file && job.seeds.step[1] == 16 && job.seeds.offset_count == 7 && job.seeds.offsets[5] == 10);
+    assert_true(!job.seeds.file && job.seeds.step[1] == 16 && job.seeds.offset_count == 7 &&
+                job.seeds.offsets[5] == 10);
     assert_true(!job.inference.move_threshold.given && !job.inference.min_boundary_dist.given);
     assert_true(job.compute.backend == EXA_JOB_BACKEND_AUTO && job.compute.isa == EXA_ISA_AUTO);
     assert_true(job.compute.threads == 0 && job.compute.bind == EXA_JOB_AUTO && job.compute.memory_limit_gib == 0);
@@ -65,13 +67,16 @@ static void defaults(void **state) {
 }
 
 static const char full[] =
-    "{\"$schema\": \"job.schema.json\", " REQUIRED ", \"box\": {\"start\": [1, 2, 9007199254740991], \"shape\": [4, 5, 6]},"
+    "{\"$schema\": \"job.schema.json\", " REQUIRED
+    ", \"box\": {\"start\": [1, 2, 9007199254740991], \"shape\": [4, 5, 6]},"
     "\"voxel_size_nm\": [40, 4.5, 4.5], \"mask\": {\"volume\": \"/abs/m.h5:/m\", \"exclude_values\": \"zero\"},"
     "\"skip_zero_raw\": true, \"initial_segmentation\": \"./i.h5:/s\","
     "\"seeds\": {\"policy\": \"list\", \"points\": [[1, 2, 3], [4, 5, 6]], \"file\": null},"
-    "\"inference\": {\"init_activation\": 0.9, \"pad_value\": 0.1, \"move_threshold\": 0.8, \"segment_threshold\": 0.5,"
+    "\"inference\": {\"init_activation\": 0.9, \"pad_value\": 0.1, \"move_threshold\": 0.8, \"segment_threshold\": "
+    "0.5,"
     "\"disco_seed_threshold\": -1, \"min_segment_size\": 0, \"min_boundary_dist\": [0, 1, 2], \"image_mean\": -1e3,"
-    "\"image_stddev\": 0.25}, \"compute\": {\"backend\": \"cpu\", \"kernel\": \"winograd\", \"isa\": \"avx2\", \"threads\": 7,"
+    "\"image_stddev\": 0.25}, \"compute\": {\"backend\": \"cpu\", \"kernel\": \"winograd\", \"isa\": \"avx2\", "
+    "\"threads\": 7,"
     "\"bind\": \"off\", \"memory_limit_gib\": 1.5}, \"segmentation\": {\"chunk\": [32, 33, 34], \"zstd_level\": 19,"
     "\"probability_map\": true}, \"limits\": {\"max_seeds\": 1, \"max_objects\": 2, \"max_steps\": 3},"
     "\"progress\": {\"interval_s\": 0.5}, \"log_level\": \"trace\"}";
@@ -219,8 +224,10 @@ static const refusal refusals[] = {
     {"\"seeds\": {\"policy\": \"list\", \"file\": \"s\", \"points\": [[1, 2, 3]]}", EXA_ERR_CONFIG, "seeds.points",
      "both given"},
     {"\"seeds\": {\"policy\": \"list\", \"points\": []}", EXA_ERR_CONFIG, "seeds.points", "list of points"},
-    {"\"seeds\": {\"policy\": \"list\", \"points\": [[1, 2, 3], [1, 2]]}", EXA_ERR_CONFIG, "seeds.points[1]", "three"},
-    {"\"seeds\": {\"policy\": \"list\", \"points\": [[1, 2, 3.5]]}", EXA_ERR_CONFIG, "seeds.points[0][2]", "integer"},
+    {"\"seeds\": {\"policy\": \"list\", \"points\": [[1, 2, 3], [1, 2]]}", EXA_ERR_CONFIG, "seeds.points[1]",
+     "three"},
+    {"\"seeds\": {\"policy\": \"list\", \"points\": [[1, 2, 3.5]]}", EXA_ERR_CONFIG, "seeds.points[0][2]",
+     "integer"},
     {"\"seeds\": {\"policy\": \"list\", \"points\": [[1, 2, -3]]}", EXA_ERR_RANGE, "seeds.points[0][2]", "range"},
     {"\"seeds\": {\"offsets\": []}", EXA_ERR_CONFIG, "seeds.offsets", "list of integers"},
     {"\"seeds\": {\"step\": [16, 0, 16]}", EXA_ERR_RANGE, "seeds.step[1]", "at least 1"},
@@ -265,7 +272,8 @@ static void long_texts(void **state) {
     exa_job job;
 
     (void)state;
-    for (int i = 1; i < EXA_JOB_MAX_TEXT; i++) memcpy(name + 2 * i - 1, "\xC3\xA9", 3); /* characters count, not bytes */
+    for (int i = 1; i < EXA_JOB_MAX_TEXT; i++)
+        memcpy(name + 2 * i - 1, "\xC3\xA9", 3); /* characters count, not bytes */
     snprintf(text, sizeof text, "{\"volume\": \"%s\", \"weights\": \"w\", \"output\": \"o\"}", name);
     assert_ok(parse(text, &job));
     exa_job_destroy(&job);
@@ -280,15 +288,22 @@ static void long_texts(void **state) {
 static void paths(void **state) {
     static const struct {
         const char *volume, *resolved;
-    } cases[] = {{"a.h5:/raw", "/base/a.h5:/raw"},   {"/a.h5:/raw", "/a.h5:/raw"}, {"./a.h5:/raw", "/base/a.h5:/raw"},
-                 {"../a.h5", "/base/../a.h5"},       {".", "/base/."},             {"phantom:seed=1", "phantom:seed=1"},
-                 {"precomputed://x/y", "precomputed://x/y"}, {"http://a/b", "http://a/b"}, {"sub/a:b", "/base/sub/a:b"}};
+    } cases[] = {{"a.h5:/raw", "/base/a.h5:/raw"},
+                 {"/a.h5:/raw", "/a.h5:/raw"},
+                 {"./a.h5:/raw", "/base/a.h5:/raw"},
+                 {"../a.h5", "/base/../a.h5"},
+                 {".", "/base/."},
+                 {"phantom:seed=1", "phantom:seed=1"},
+                 {"precomputed://x/y", "precomputed://x/y"},
+                 {"http://a/b", "http://a/b"},
+                 {"sub/a:b", "/base/sub/a:b"}};
     char text[256];
 
     (void)state;
     for (size_t i = 0; i < sizeof cases / sizeof *cases; i++) {
         exa_job job;
-        snprintf(text, sizeof text, "{\"volume\": \"%s\", \"weights\": \"phantom:w\", \"output\": \"/o\"}", cases[i].volume);
+        snprintf(text, sizeof text, "{\"volume\": \"%s\", \"weights\": \"phantom:w\", \"output\": \"/o\"}",
+                 cases[i].volume);
         assert_ok(parse(text, &job));
         assert_string_equal(job.volume, cases[i].resolved);
         assert_string_equal(job.weights, "/base/phantom:w"); /* schemes are for volumes */
@@ -323,16 +338,26 @@ static void reads_files(void **state) {
 }
 
 static void points(void **state) {
-    static const char *const good[] = {"1 2 3\n4 5 6\n", "# seeds\n\n 1,2,3 # one\r\n4, 5 ,6", "[[1, 2, 3],\n [4, 5, 6]]",
-                                       "\n\t[[1,2,3],[4,5,6]]\n", "1\t2\t3\n4e0 5.0 6"};
+    static const char *const good[] = {"1 2 3\n4 5 6\n", "# seeds\n\n 1,2,3 # one\r\n4, 5 ,6",
+                                       "[[1, 2, 3],\n [4, 5, 6]]", "\n\t[[1,2,3],[4,5,6]]\n", "1\t2\t3\n4e0 5.0 6"};
     static const struct {
         const char *text, *message;
-    } bad[] = {{"", "no seeds"}, {"# nothing\n", "no seeds"}, {"[]", "no seeds"}, {"1 2\n", "line 1: not three"},
-               {"1 2 3\n1 2 3 4\n", "line 2: more than three"}, {"1 2 x", "line 1: not three"}, {"1 2 -3", "line 1: -3"},
-               {"1 2 3.5", "3.5 is no voxel"}, {"1 2 nan", "no voxel"}, {"[[1, 2]]", "point 1: not three"},
-               {"[[1, 2, 3], 4]", "point 2: not three"}, {"[[1, 2, \"3\"]]", "point 1: "}, {"[[1, 2, 3]", "ends too early"},
-               {"1 2 9007199254740992", "no voxel"}, {"{\"points\": []}", "not three"}};
-    int64_t (*list)[3];
+    } bad[] = {{"", "no seeds"},
+               {"# nothing\n", "no seeds"},
+               {"[]", "no seeds"},
+               {"1 2\n", "line 1: not three"},
+               {"1 2 3\n1 2 3 4\n", "line 2: more than three"},
+               {"1 2 x", "line 1: not three"},
+               {"1 2 -3", "line 1: -3"},
+               {"1 2 3.5", "3.5 is no voxel"},
+               {"1 2 nan", "no voxel"},
+               {"[[1, 2]]", "point 1: not three"},
+               {"[[1, 2, 3], 4]", "point 2: not three"},
+               {"[[1, 2, \"3\"]]", "point 1: "},
+               {"[[1, 2, 3]", "ends too early"},
+               {"1 2 9007199254740992", "no voxel"},
+               {"{\"points\": []}", "not three"}};
+    int64_t(*list)[3];
     size_t count;
 
     (void)state;
@@ -351,9 +376,9 @@ static void points(void **state) {
 
 int main(void) {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(table_is_sound), cmocka_unit_test(defaults),          cmocka_unit_test(every_key),
+        cmocka_unit_test(table_is_sound), cmocka_unit_test(defaults),           cmocka_unit_test(every_key),
         cmocka_unit_test(round_trip),     cmocka_unit_test(defaults_are_a_job), cmocka_unit_test(differences),
-        cmocka_unit_test(refuses),        cmocka_unit_test(refuses_the_whole), cmocka_unit_test(long_texts),
-        cmocka_unit_test(paths),          cmocka_unit_test(reads_files),       cmocka_unit_test(points)};
+        cmocka_unit_test(refuses),        cmocka_unit_test(refuses_the_whole),  cmocka_unit_test(long_texts),
+        cmocka_unit_test(paths),          cmocka_unit_test(reads_files),        cmocka_unit_test(points)};
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -8,9 +8,24 @@
 
 static void accepts(void **state) {
     static const char *const texts[] = {
-        "{}", "[]", " \r\n\t{ } \n", "null", "true", "-0", "0", "1e5", "1E+5", "-0.5e-3", "\"\"", "[1,2,[3,{}]]",
-        "{\"a\":{\"a\":1},\"b\":[]}", "\"\\u00e9\\ud83d\\ude00\\n\\/\"", "\"\xC3\xA9\xF0\x9F\x98\x80\"",
-        "\"\xF4\x8F\xBF\xBF\xED\x9F\xBF\"", "123456789012345678901234567890", "{\"\":1}",
+        "{}",
+        "[]",
+        " \r\n\t{ } \n",
+        "null",
+        "true",
+        "-0",
+        "0",
+        "1e5",
+        "1E+5",
+        "-0.5e-3",
+        "\"\"",
+        "[1,2,[3,{}]]",
+        "{\"a\":{\"a\":1},\"b\":[]}",
+        "\"\\u00e9\\ud83d\\ude00\\n\\/\"",
+        "\"\xC3\xA9\xF0\x9F\x98\x80\"",
+        "\"\xF4\x8F\xBF\xBF\xED\x9F\xBF\"",
+        "123456789012345678901234567890",
+        "{\"\":1}",
     };
     (void)state;
     for (size_t i = 0; i < sizeof texts / sizeof *texts; i++) {
@@ -25,20 +40,53 @@ static void refuses(void **state) {
     static const struct {
         const char *text, *message;
     } cases[] = {
-        {"", "empty"}, {"  \n", "empty"}, {"{", "line 1, column 2"}, {"{\"a\":1", "ends too early"},
-        {"{\"a\":1,}", "column 8"}, {"[1,]", "column 4"}, {"{'a':1}", "double quotes"}, {"{a:1}", "double quotes"},
-        {"{\"a\" 1}", "':' was expected"}, {"{\"a\":1 \"b\":2}", "column 8"}, {"[1 2]", "',' or ']'"},
-        {"{} {}", "more text"}, {"{}x", "more text"}, {"NaN", "value was expected"}, {"[Infinity]", "value"},
-        {"[-Infinity]", "no number"}, {"[01]", "leading zeros"}, {"[+1]", "value"}, {"[1.]", "no number"},
-        {"[.5]", "value"}, {"[1e]", "no number"}, {"[1e+]", "no number"}, {"[-]", "no number"}, {"[0x10]", "expected"},
-        {"[tru]", "value"}, {"[nul", "value"}, {"\"abc", "never closed"}, {"\"a\nb\"", "line break"},
-        {"\"\t\"", "control character"}, {"\"\\x\"", "unknown escape"}, {"\"\\u12g4\"", "hexadecimal"},
-        {"\"\\u0000\"", "u0000"}, {"\"\\ud800\"", "surrogate"}, {"\"\\udc00\"", "surrogate"},
-        {"\"\\ud800\\u0041\"", "surrogate"}, {"\"\xFF\"", "UTF-8"}, {"\"\xC0\x80\"", "UTF-8"}, {"\"\xC3\"", "UTF-8"},
-        {"\"\xED\xA0\x80\"", "UTF-8"}, {"\"\xF4\x90\x80\x80\"", "UTF-8"}, {"\"\xE0\x80\x80\"", "UTF-8"},
-        {"\xEF\xBB\xBF{}", "byte order mark"}, {"// c\n{}", "value"}, {"{\"a\":1,\"a\":2}", "'a' is there twice"},
+        {"", "empty"},
+        {"  \n", "empty"},
+        {"{", "line 1, column 2"},
+        {"{\"a\":1", "ends too early"},
+        {"{\"a\":1,}", "column 8"},
+        {"[1,]", "column 4"},
+        {"{'a':1}", "double quotes"},
+        {"{a:1}", "double quotes"},
+        {"{\"a\" 1}", "':' was expected"},
+        {"{\"a\":1 \"b\":2}", "column 8"},
+        {"[1 2]", "',' or ']'"},
+        {"{} {}", "more text"},
+        {"{}x", "more text"},
+        {"NaN", "value was expected"},
+        {"[Infinity]", "value"},
+        {"[-Infinity]", "no number"},
+        {"[01]", "leading zeros"},
+        {"[+1]", "value"},
+        {"[1.]", "no number"},
+        {"[.5]", "value"},
+        {"[1e]", "no number"},
+        {"[1e+]", "no number"},
+        {"[-]", "no number"},
+        {"[0x10]", "expected"},
+        {"[tru]", "value"},
+        {"[nul", "value"},
+        {"\"abc", "never closed"},
+        {"\"a\nb\"", "line break"},
+        {"\"\t\"", "control character"},
+        {"\"\\x\"", "unknown escape"},
+        {"\"\\u12g4\"", "hexadecimal"},
+        {"\"\\u0000\"", "u0000"},
+        {"\"\\ud800\"", "surrogate"},
+        {"\"\\udc00\"", "surrogate"},
+        {"\"\\ud800\\u0041\"", "surrogate"},
+        {"\"\xFF\"", "UTF-8"},
+        {"\"\xC0\x80\"", "UTF-8"},
+        {"\"\xC3\"", "UTF-8"},
+        {"\"\xED\xA0\x80\"", "UTF-8"},
+        {"\"\xF4\x90\x80\x80\"", "UTF-8"},
+        {"\"\xE0\x80\x80\"", "UTF-8"},
+        {"\xEF\xBB\xBF{}", "byte order mark"},
+        {"// c\n{}", "value"},
+        {"{\"a\":1,\"a\":2}", "'a' is there twice"},
         {"{\"b\":[1,{\"c\":{\"d\":1,\"e\":2,\"d\":3}}]}", "'b[1].c.d' is there twice"},
-        {"{\"\\u0061\":1,\"a\":2}", "'a' is there twice"}, {"{\n \"a\": 1,\n \"\xC3\xA9\": x}", "line 3, column 7"},
+        {"{\"\\u0061\":1,\"a\":2}", "'a' is there twice"},
+        {"{\n \"a\": 1,\n \"\xC3\xA9\": x}", "line 3, column 7"},
         {"1111111111111111111111111111111111111111111111111111111111111111", "too long"},
     };
     char deep[200];
@@ -54,7 +102,8 @@ static void refuses(void **state) {
     }
     memset(deep, '[', sizeof deep);
     cJSON *tree = NULL;
-    assert_fails(EXA_ERR_CONFIG, "nested too deeply", exa_json_parse(deep, sizeof deep, "t", EXA_ERR_CONFIG, &tree));
+    assert_fails(EXA_ERR_CONFIG, "nested too deeply",
+                 exa_json_parse(deep, sizeof deep, "t", EXA_ERR_CONFIG, &tree));
 }
 
 /* No byte beyond the size is looked at, whatever the cut. */
@@ -72,7 +121,8 @@ static void respects_the_size(void **state) {
 }
 
 static void writes(void **state) {
-    static const double reals[] = {0, 10, 0.1, 1e30, -1.5, 0.95, 1.0 / 3, 9007199254740991.0, 5e-324, 1.7976931348623157e308};
+    static const double reals[] = {
+        0, 10, 0.1, 1e30, -1.5, 0.95, 1.0 / 3, 9007199254740991.0, 5e-324, 1.7976931348623157e308};
     static const char strange[] = "a\"b\\c\n\x01 \xC3\xA9/";
     exa_json_text text = {0};
     char *out = NULL;

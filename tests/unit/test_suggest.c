@@ -9,9 +9,17 @@ static void distances(void **state) {
     static const struct {
         const char *a, *b;
         int distance;
-    } cases[] = {{"", "", 0},           {"a", "", 1},         {"", "abc", 3},          {"seed", "seed", 0},
-                 {"seed", "Seed", 0},   {"sede", "seed", 1},  {"kitten", "sitting", 3}, {"move-threshold", "move_threshold", 0},
-                 {"wieghts", "weights", 1}, {"ab", "ba", 1}, {"abc", "ca", 3}};
+    } cases[] = {{"", "", 0},
+                 {"a", "", 1},
+                 {"", "abc", 3},
+                 {"seed", "seed", 0},
+                 {"seed", "Seed", 0},
+                 {"sede", "seed", 1},
+                 {"kitten", "sitting", 3},
+                 {"move-threshold", "move_threshold", 0},
+                 {"wieghts", "weights", 1},
+                 {"ab", "ba", 1},
+                 {"abc", "ca", 3}};
     char longer[200];
 
     (void)state;
@@ -28,9 +36,10 @@ static void offers(void **state) {
     static const char *const names[] = {"volume", "weights", "output", "box", "segmentation", "seeds", "run"};
     static const struct {
         const char *word, *near;
-    } cases[] = {{"volum", "volume"},  {"vloume", "volume"},    {"Weights", "weights"}, {"outptu", "output"},
-                 {"bxo", "box"},       {"seg", "segmentation"}, {"seed", "seeds"},      {"runn", "run"},
-                 {"xyzzy", NULL},      {"", NULL},              {"zz", NULL},           {"gpu_count", NULL}};
+    } cases[] = {{"volum", "volume"},  {"vloume", "volume"}, {"Weights", "weights"},
+                 {"outptu", "output"}, {"bxo", "box"},       {"seg", "segmentation"},
+                 {"seed", "seeds"},    {"runn", "run"},      {"xyzzy", NULL},
+                 {"", NULL},           {"zz", NULL},         {"gpu_count", NULL}};
     const size_t count = sizeof names / sizeof *names;
 
     (void)state;
