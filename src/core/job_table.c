@@ -30,7 +30,6 @@ const exa_job_section exa_job_sections[] = {
 };
 const size_t exa_job_section_count = sizeof exa_job_sections / sizeof *exa_job_sections;
 
-/* clang-format off: rows of a table */
 const exa_job_key exa_job_keys[] = {
     {.path = "volume",
      .kind = EXA_JOB_VOLUME,
@@ -381,7 +380,6 @@ const exa_job_key exa_job_keys[] = {
      .standard = "10",
      .doc = "Time between progress lines where there is no terminal, and between writes of status.json."},
 };
-/* clang-format on */
 const size_t exa_job_key_count = sizeof exa_job_keys / sizeof *exa_job_keys;
 
 const exa_job_key *exa_job_find_key(const char *path) {
