@@ -70,6 +70,18 @@ exa_status exa_volume_read(exa_volume *volume, const exa_box *box, exa_dtype dty
 /* Writes `box` from `data` [z, y, x] of `dtype` (converted as above). */
 exa_status exa_volume_write(exa_volume *volume, const exa_box *box, exa_dtype dtype, const void *data);
 
+#define EXA_VOLUME_LIST_MAX 12
+
+/* The 3-D datasets of a container file. */
+typedef struct exa_volume_list {
+    int count;                            /* of all; only the first EXA_VOLUME_LIST_MAX are named */
+    char name[EXA_VOLUME_LIST_MAX][256];  /* "/raw" */
+    char text[EXA_VOLUME_LIST_MAX][64];   /* "250x250x250 uint8" */
+} exa_volume_list;
+
+/* Lists what volumes the file at `path` holds. */
+exa_status exa_volume_list_file(const char *path, exa_volume_list *list);
+
 /* Idempotent; accepts NULL inside. */
 void exa_volume_close(exa_volume **volume);
 

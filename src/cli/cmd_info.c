@@ -158,6 +158,24 @@ done:
     return st;
 }
 
+/* A container with several volumes, or none that it could mean alone. */
+static exa_status tell_container(const char *path, const exa_volume_list *list, report *r) {
+    int named = list->count < EXA_VOLUME_LIST_MAX ? list->count : EXA_VOLUME_LIST_MAX;
+
+    add_text(r, "kind", "hdf5 file");
+    add_text(r, "path", path);
+    add_integer(r, "volumes", list->count);
+    add_name(r, "names");
+    if (r->json) exa_json_text_add(&r->text, "[");
+    for (int i = 0; i < named; i++) {
+        exa_json_text_add(&r->text, r->json ? "%s\"%s\"" : "%s%s", i ? ", " : "", list->name[i]);
+        if (!r->json) exa_json_text_add(&r->text, " (%s)", list->text[i]);
+    }
+    if (r->json) exa_json_text_add(&r->text, "]");
+    end_line(r);
+    return EXA_OK;
+}
+
 static exa_status tell_run(const char *path, bool running, report *r) {
     static const char *const files[] = {"job.json",     "status.json",  "segmentation.h5",
                                         "attempts.csv", "summary.json", "run.log"};
@@ -186,6 +204,7 @@ static exa_status tell_run(const char *path, bool running, report *r) {
 static exa_status tell_path(const char *path, report *r) {
     bool running = false;
     char first[8] = "", with_colon[EXA_PATH_BYTES];
+    exa_volume_list list;
     FILE *f;
 
     if (exa_file_is_directory(path)) {
@@ -204,6 +223,8 @@ static exa_status tell_path(const char *path, report *r) {
     if (fread(first, 1, sizeof first, f) < sizeof first) memset(first, 0, sizeof first);
     fclose(f);
     if (memcmp(first, WEIGHTS_MAGIC, sizeof first) == 0) return tell_weights(path, r);
+    EXA_TRY(exa_volume_list_file(path, &list));
+    if (list.count != 1) return tell_container(path, &list, r);
     EXA_CHECK(strlen(path) + 2 < sizeof with_colon, EXA_ERR_RANGE, "the path is too long (%zu bytes)",
               strlen(path));
     snprintf(with_colon, sizeof with_colon, "%s:", path);
@@ -274,7 +295,7 @@ const exa_cli_command exa_cmd_info = {
     .positional_max = 1,
     .summary = "say what a file or folder is, or what this machine has",
     .description =
-        "PATH is a weights file, a volume (FILE.h5:/DATASET, or FILE.h5 where it holds only one) or a run "
+        "PATH is a weights file, a volume (FILE.h5:/DATASET, or FILE.h5 for its only one or a list of them) or a run "
         "directory. A weights file is verified by its checksum. Triples are z, y, x; a chunk of 0 means "
         "contiguous, a voxel size of 0 means unknown.\n"
         "--devices tells the processor, the cores and the memory this process may use, and the GPUs.",

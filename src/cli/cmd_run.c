@@ -9,6 +9,7 @@ static exa_status run(const exa_cli_arguments *arguments) {
     exa_status st;
 
     EXA_TRY(exa_job_read(exa_cli_positional(arguments, 0), &job));
+    exa_cli_use_job_log_level(arguments, job.log_level);
     st = exa_run(&job);
     exa_job_destroy(&job);
     return st;

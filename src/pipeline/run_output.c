@@ -9,6 +9,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/resource.h>
 #include <time.h>
 #include <unistd.h>
 
@@ -148,6 +149,20 @@ static void add_times(cJSON *to, const exa_run_work *w) {
     cJSON_AddNumberToObject(o, "total", t->total_s);
 }
 
+/* The process's peak, and what of it is neither network nor program, per voxel. */
+static void add_memory(cJSON *to, const exa_run_work *w) {
+    struct rusage usage = {0};
+    double peak, network = (double)exa_ffn_net_memory_bytes(w->net);
+    cJSON *o = cJSON_AddObjectToObject(to, "memory");
+
+    getrusage(RUSAGE_SELF, &usage);
+    peak = (double)usage.ru_maxrss * 1024.0; /* Linux counts in KiB */
+    cJSON_AddNumberToObject(o, "peak_bytes", peak);
+    cJSON_AddNumberToObject(o, "network_bytes", network);
+    cJSON_AddNumberToObject(o, "bytes_per_voxel", (peak - network) / (double)w->inputs.voxels);
+    cJSON_AddNumberToObject(o, "predicted_bytes", (double)w->plan.peak_bytes);
+}
+
 static exa_status write_json(const exa_run_work *w, const char *name, cJSON *root) {
     char *text = cJSON_Print(root);
     exa_status st;
@@ -178,6 +193,7 @@ exa_status exa_run_write_summary(const exa_run_work *w) {
     cJSON_AddNumberToObject(root, "steps_per_s", w->times.flood_s > 0 ? (double)c->steps / w->times.flood_s : 0.0);
     cJSON_AddNumberToObject(root, "voxels_per_s", total > 0 ? (double)w->inputs.voxels / total : 0.0);
     cJSON_AddNumberToObject(root, "non_network_fraction", total > 0 ? 1.0 - w->times.network_s / total : 0.0);
+    add_memory(root, w);
     cJSON_AddStringToObject(root, "backend", exa_ffn_net_description(w->net));
     cJSON_AddNumberToObject(root, "threads", w->threads);
     cJSON_AddStringToObject(root, "weights_sha256", w->inputs.model->weights_sha256);

@@ -50,6 +50,10 @@ exa_status exa_volume_split_name(const char *name, char *path, size_t path_bytes
     return EXA_OK;
 }
 
+exa_status exa_volume_list_file(const char *path, exa_volume_list *list) {
+    return exa_volume_hdf5_list(path, list);
+}
+
 /* ---- open, create, close ------------------------------------------------------------------------------------ */
 
 enum { NAME_BYTES = 4096 };

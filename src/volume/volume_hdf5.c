@@ -70,13 +70,27 @@ static exa_status open_file(hdf5_volume *v) {
 
 /* A file named without a dataset means its only one. */
 static exa_status choose_dataset(hdf5_volume *v) {
-    exa_hdf5_catalog catalog;
+    exa_volume_list catalog;
 
     if (v->name[strspn(v->name, "/")]) return EXA_OK;
     EXA_TRY(exa_hdf5_list(v->file, v->path, &catalog));
     if (catalog.count != 1) return exa_hdf5_missing(v->file, v->path, "");
     memcpy(v->name, catalog.name[0], sizeof catalog.name[0]);
     return EXA_OK;
+}
+
+exa_status exa_volume_hdf5_list(const char *path, exa_volume_list *list) {
+    hdf5_volume v = {.file = H5I_INVALID_HID, .dataset = H5I_INVALID_HID};
+    exa_status st;
+
+    EXA_CHECK(strlen(path) < sizeof v.path, EXA_ERR_RANGE, "the path is too long (%zu bytes)", strlen(path));
+    memcpy(v.path, path, strlen(path) + 1);
+    EXA_TRY(enter());
+    st = open_file(&v);
+    if (st == EXA_OK) st = exa_hdf5_list(v.file, path, list);
+    if (v.file >= 0) H5Fclose(v.file);
+    leave();
+    return st;
 }
 
 static hid_t access_list(void) {

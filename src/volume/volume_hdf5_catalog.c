@@ -54,7 +54,7 @@ static void describe_dataset(hid_t dataset, const hsize_t dims[3], char out[64])
 }
 
 static herr_t visit(hid_t root, const char *name, const H5O_info_t *info, void *context) {
-    exa_hdf5_catalog *catalog = context;
+    exa_volume_list *catalog = context;
     hid_t dataset, space;
     hsize_t dims[3];
 
@@ -63,7 +63,7 @@ static herr_t visit(hid_t root, const char *name, const H5O_info_t *info, void *
     if (dataset < 0) return 0;
     space = H5Dget_space(dataset);
     if (space >= 0 && H5Sget_simple_extent_ndims(space) == 3) {
-        if (catalog->count < EXA_HDF5_LISTED) {
+        if (catalog->count < EXA_VOLUME_LIST_MAX) {
             H5Sget_simple_extent_dims(space, dims, NULL);
             snprintf(catalog->name[catalog->count], sizeof catalog->name[0], "/%.250s", name);
             describe_dataset(dataset, dims, catalog->text[catalog->count]);
@@ -75,7 +75,7 @@ static herr_t visit(hid_t root, const char *name, const H5O_info_t *info, void *
     return 0;
 }
 
-exa_status exa_hdf5_list(hid_t file, const char *path, exa_hdf5_catalog *catalog) {
+exa_status exa_hdf5_list(hid_t file, const char *path, exa_volume_list *catalog) {
     memset(catalog, 0, sizeof *catalog);
     if (H5Ovisit(file, H5_INDEX_NAME, H5_ITER_INC, visit, catalog) < 0)
         return EXA_HDF5_FAIL(EXA_ERR_FORMAT, "cannot list what is in '%s'", path);
@@ -83,19 +83,19 @@ exa_status exa_hdf5_list(hid_t file, const char *path, exa_hdf5_catalog *catalog
 }
 
 /* The listed name nearest to `dataset`, or NULL if none is near enough to have been meant. */
-static const char *nearest(const exa_hdf5_catalog *catalog, const char *dataset) {
-    const char *names[EXA_HDF5_LISTED];
+static const char *nearest(const exa_volume_list *catalog, const char *dataset) {
+    const char *names[EXA_VOLUME_LIST_MAX];
     size_t n = 0;
 
     while (*dataset == '/')
         dataset++;
-    for (; n < EXA_HDF5_LISTED && (int)n < catalog->count; n++)
+    for (; n < EXA_VOLUME_LIST_MAX && (int)n < catalog->count; n++)
         names[n] = catalog->name[n] + 1;
     return exa_suggest(dataset, names, n);
 }
 
 exa_status exa_hdf5_missing(hid_t file, const char *path, const char *dataset) {
-    exa_hdf5_catalog catalog;
+    exa_volume_list catalog;
     char list[1200] = "";
     const char *near;
     size_t used = 0;
@@ -103,13 +103,13 @@ exa_status exa_hdf5_missing(hid_t file, const char *path, const char *dataset) {
     EXA_TRY(exa_hdf5_list(file, path, &catalog));
     EXA_CHECK(catalog.count > 0, EXA_ERR_CONFIG, "'%s' has no dataset '%.256s'; it has no 3-D dataset at all", path,
               dataset);
-    for (int i = 0; i < catalog.count && i < EXA_HDF5_LISTED && used < sizeof list - 100; i++) {
+    for (int i = 0; i < catalog.count && i < EXA_VOLUME_LIST_MAX && used < sizeof list - 100; i++) {
         int n = snprintf(list + used, sizeof list - used, "%s%.80s (%s)", i ? ", " : "", catalog.name[i],
                          catalog.text[i]);
         used += (size_t)n;
     }
-    if (catalog.count > EXA_HDF5_LISTED)
-        snprintf(list + used, sizeof list - used, ", and %d more", catalog.count - EXA_HDF5_LISTED);
+    if (catalog.count > EXA_VOLUME_LIST_MAX)
+        snprintf(list + used, sizeof list - used, ", and %d more", catalog.count - EXA_VOLUME_LIST_MAX);
     if (!*dataset)
         return EXA_FAIL(EXA_ERR_CONFIG, "which dataset of '%s' is meant? It has %s. Hint: write %.256s:%s", path,
                         list, path, catalog.name[0]);

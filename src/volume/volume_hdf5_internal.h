@@ -4,6 +4,7 @@
 
 #include "exaconn/box.h"
 #include "exaconn/status.h"
+#include "exaconn/volume.h"
 
 #include <hdf5.h>
 #include <stdarg.h>
@@ -21,16 +22,8 @@ exa_dtype exa_hdf5_dtype(hid_t type, bool *is_signed);
 /* "uint8", or what a type that is no voxel is called ("float64", "string", ...). */
 void exa_hdf5_type_text(hid_t type, char out[32]);
 
-#define EXA_HDF5_LISTED 12
-
-/* The 3-D datasets of a file. */
-typedef struct exa_hdf5_catalog {
-    int count;                       /* of all 3-D datasets; only the first EXA_HDF5_LISTED are in `name` */
-    char name[EXA_HDF5_LISTED][256]; /* "/raw" */
-    char text[EXA_HDF5_LISTED][64];  /* "250x250x250 uint8" */
-} exa_hdf5_catalog;
-
-exa_status exa_hdf5_list(hid_t file, const char *path, exa_hdf5_catalog *catalog);
+/* The 3-D datasets of an open file. */
+exa_status exa_hdf5_list(hid_t file, const char *path, exa_volume_list *catalog);
 
 /* EXA_ERR_CONFIG: `dataset` is not in the file; says which are, and which name is nearest. */
 exa_status exa_hdf5_missing(hid_t file, const char *path, const char *dataset);

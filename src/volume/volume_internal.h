@@ -33,5 +33,6 @@ extern const exa_volume_backend exa_volume_hdf5_backend;
 exa_status exa_volume_hdf5_open(const char *path, const char *dataset, exa_volume_info *info, void **self);
 exa_status exa_volume_hdf5_create(const char *path, const char *dataset, const exa_volume_create_options *options,
                                   exa_volume_info *info, void **self);
+exa_status exa_volume_hdf5_list(const char *path, exa_volume_list *list);
 
 #endif

@@ -23,8 +23,11 @@ for harness in "$work"/tests/fuzz/fuzz_*; do
     for folder in "$work/seeds/$name" "$work/seeds/${name#fuzz_}"; do
         if [ -d "$folder" ]; then seeds+=("$folder"); fi
     done
+    [ "$name" != fuzz_job ] || seeds+=("$PWD/configs")
+    dictionary=tests/fuzz/${name#fuzz_}.dict
     echo "== $name, $seconds s"
     if ! "$harness" -max_total_time="$seconds" -timeout=20 -rss_limit_mb=2048 -print_final_stats=1 -verbosity=0 \
+        ${dictionary:+$([ -e "$dictionary" ] && echo "-dict=$dictionary")} \
         -artifact_prefix="$work/findings/$name-" "${seeds[@]}" > "$work/$name.log" 2>&1; then
         tail -n 40 "$work/$name.log" >&2
         echo "$name: a finding; its input is in $work/findings" >&2
