@@ -91,7 +91,8 @@ exa_status exa_canvas_next(exa_canvas *canvas, exa_canvas_step *step, bool *more
 /* Takes over the logits of the step that exa_canvas_next gave. */
 exa_status exa_canvas_absorb(exa_canvas *canvas);
 
-/* After the last step: failed seeds (-1) and excluded voxels become background. Idempotent. */
+/* After the last step: failed seeds (-1) and excluded voxels become background, and the object map is freed (writing
+ * results then needs no more memory than flooding did). No step may follow. Idempotent. */
 void exa_canvas_finish(exa_canvas *canvas);
 
 /* Borrowed until destroy. */

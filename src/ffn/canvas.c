@@ -6,12 +6,12 @@
  * The object map is NaN wherever no step of the present object has been; only the box it visited is reset after it.
  */
 #include "exaconn/canvas.h"
+#include "exaconn/clock.h"
 #include "exaconn/movement.h"
 
 #include <math.h>
 #include <stdlib.h>
 #include <string.h>
-#include <time.h>
 
 enum { SEG_FAILED_SEED = -1, SEG_EXCLUDED = -2 };
 
@@ -47,12 +47,6 @@ struct exa_canvas {
     bool limited;
     double seconds;
 };
-
-static double now(void) {
-    struct timespec t;
-    clock_gettime(CLOCK_MONOTONIC, &t);
-    return (double)t.tv_sec + 1e-9 * (double)t.tv_nsec;
-}
 
 double exa_canvas_logit(float probability) {
     double p = (double)probability;
@@ -338,7 +332,7 @@ void exa_canvas_disconnect(const float *stored, float *logits, size_t voxels, fl
 }
 
 exa_status exa_canvas_absorb(exa_canvas *c) {
-    double began = now();
+    double began = exa_clock_now();
     exa_move moves[EXA_MOVEMENT_MAX];
     size_t row_bytes = (size_t)c->options.fov[2] * sizeof(float);
     int count;
@@ -362,7 +356,7 @@ exa_status exa_canvas_absorb(exa_canvas *c) {
         for (int a = 0; a < 3; a++) p[a] = c->position[a] + moves[i].offset[a];
         st = push(c, p);
     }
-    c->seconds += now() - began;
+    c->seconds += exa_clock_now() - began;
     return st;
 }
 
@@ -505,7 +499,7 @@ static exa_status find_step(exa_canvas *c, bool *more) {
 }
 
 exa_status exa_canvas_next(exa_canvas *c, exa_canvas_step *step, bool *more) {
-    double began = now();
+    double began = exa_clock_now();
     exa_status st = find_step(c, more);
 
     if (st == EXA_OK && *more) {
@@ -513,11 +507,16 @@ exa_status exa_canvas_next(exa_canvas *c, exa_canvas_step *step, bool *more) {
         *step = (exa_canvas_step){.image = c->fov_image, .seed = c->fov_seed, .logits = c->fov_logits,
                                   .position = {c->position[0], c->position[1], c->position[2]}};
     }
-    c->seconds += now() - began;
+    c->seconds += exa_clock_now() - began;
     return st;
 }
 
 void exa_canvas_finish(exa_canvas *c) {
+    free(c->object_map);
+    c->object_map = NULL;
+    free(c->queue);
+    c->queue = NULL;
+    c->queue_head = c->queue_tail = c->queue_capacity = 0;
     for (size_t i = 0; i < c->voxels; i++) {
         if (c->segmentation[i] < 0) c->segmentation[i] = 0;
     }

@@ -1,8 +1,8 @@
 /* The loop around canvases and network. */
 #include "exaconn/flood.h"
+#include "exaconn/clock.h"
 
 #include <stdlib.h>
-#include <time.h>
 
 typedef struct batch {
     const float **image, **seed;
@@ -11,12 +11,6 @@ typedef struct batch {
     bool *finished;      /* per canvas */
     size_t steps;
 } batch;
-
-static double now(void) {
-    struct timespec t;
-    clock_gettime(CLOCK_MONOTONIC, &t);
-    return (double)t.tv_sec + 1e-9 * (double)t.tv_nsec;
-}
 
 static exa_status collect(batch *b, exa_canvas *const *canvases, size_t count) {
     b->steps = 0;
@@ -46,9 +40,9 @@ static exa_status run_batches(exa_ffn_net *net, batch *b, exa_canvas *const *can
 
         EXA_TRY(collect(b, canvases, count));
         if (b->steps == 0) return EXA_OK;
-        began = now();
+        began = exa_clock_now();
         EXA_TRY(exa_ffn_net_infer(net, b->steps, b->image, b->seed, b->logits));
-        times->network_s += now() - began;
+        times->network_s += exa_clock_now() - began;
         for (size_t i = 0; i < b->steps; i++) EXA_TRY(exa_canvas_absorb(b->canvas[i]));
         if (tick) EXA_TRY(tick(context));
     }
@@ -58,7 +52,7 @@ exa_status exa_flood_run(exa_ffn_net *net, exa_canvas *const *canvases, size_t c
                          void *context, exa_flood_times *times) {
     batch b = {0};
     exa_flood_times own = {0};
-    double began = now();
+    double began = exa_clock_now();
     exa_status st = EXA_OK;
 
     EXA_GOTO(done, exa_calloc(count, sizeof *b.image, "a batch", &b.image));
@@ -67,7 +61,7 @@ exa_status exa_flood_run(exa_ffn_net *net, exa_canvas *const *canvases, size_t c
     EXA_GOTO(done, exa_calloc(count, sizeof *b.canvas, "a batch", &b.canvas));
     EXA_GOTO(done, exa_calloc(count, sizeof *b.finished, "a batch", &b.finished));
     EXA_GOTO(done, run_batches(net, &b, canvases, count, tick, context, &own));
-    own.total_s = now() - began;
+    own.total_s = exa_clock_now() - began;
     if (times) *times = own;
 done:
     free(b.image);

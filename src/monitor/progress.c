@@ -1,13 +1,13 @@
 /* The progress bar and its quiet sibling. The bar lives on the last line of the terminal; log lines ask it, through
  * the log's hook, to step aside. */
 #include "exaconn/progress.h"
+#include "exaconn/clock.h"
 #include "exaconn/log.h"
 
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/ioctl.h>
-#include <time.h>
 #include <unistd.h>
 
 struct exa_progress {
@@ -17,12 +17,6 @@ struct exa_progress {
     void *context;
     char line[256]; /* the bar as last drawn */
 };
-
-static double now(void) {
-    struct timespec t;
-    clock_gettime(CLOCK_MONOTONIC, &t);
-    return (double)t.tv_sec + 1e-9 * (double)t.tv_nsec;
-}
 
 const char *exa_format_duration(double seconds, char out[32]) {
     long s = seconds < 0 ? 0 : (long)(seconds + 0.5);
@@ -68,7 +62,7 @@ exa_status exa_progress_create(double interval_s, exa_progress_report *report, v
     EXA_CHECK(p, EXA_ERR_MEMORY, "cannot allocate a progress bar");
     p->terminal = isatty(STDERR_FILENO) && getenv("NO_PROGRESS_BAR") == NULL;
     p->interval_s = interval_s > 0 ? interval_s : 10.0;
-    p->began = now();
+    p->began = exa_clock_now();
     p->next_report = p->began + p->interval_s;
     p->report = report;
     p->context = context;
@@ -105,7 +99,7 @@ static void draw_bar(exa_progress *p, const exa_progress_state *s, double elapse
 }
 
 void exa_progress_update(exa_progress *p, const exa_progress_state *state) {
-    double t = now(), elapsed = t - p->began;
+    double t = exa_clock_now(), elapsed = t - p->began;
     char text[200];
 
     if (p->terminal && t >= p->next_draw) {

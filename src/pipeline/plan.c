@@ -1,5 +1,6 @@
 /* Inputs checked against each other, and what working on them will take. */
 #include "exaconn/plan.h"
+#include "exaconn/clock.h"
 #include "exaconn/cpu.h"
 #include "exaconn/ffn_net.h"
 #include "exaconn/log.h"
@@ -8,7 +9,6 @@
 #include <math.h>
 #include <stdlib.h>
 #include <string.h>
-#include <time.h>
 
 /* ---- inputs -------------------------------------------------------------------------------------------------- */
 
@@ -175,12 +175,6 @@ exa_status exa_plan_check_memory(const exa_plan *plan) {
     return EXA_OK;
 }
 
-static double now(void) {
-    struct timespec t;
-    clock_gettime(CLOCK_MONOTONIC, &t);
-    return (double)t.tv_sec + 1e-9 * (double)t.tv_nsec;
-}
-
 /* The fastest of a few steps on a synthetic FOV (the time does not depend on the values). */
 static exa_status time_steps(exa_ffn_net *net, const exa_ffn_model *model, double *seconds) {
     enum { WARM_UP = 1, TIMED = 4 };
@@ -196,9 +190,9 @@ static exa_status time_steps(exa_ffn_net *net, const exa_ffn_model *model, doubl
     seed = buffer + voxels;
     logits = buffer + 2 * voxels;
     for (int i = 0; i < WARM_UP + TIMED; i++) {
-        double began = now(), took;
+        double began = exa_clock_now(), took;
         EXA_GOTO(done, exa_ffn_net_infer(net, 1, &image, &seed, &logits));
-        took = now() - began;
+        took = exa_clock_now() - began;
         if (i >= WARM_UP && took < best) best = took;
     }
     *seconds = best;

@@ -2,6 +2,7 @@
 #include "exaconn/run.h"
 #include "run_internal.h"
 
+#include "exaconn/clock.h"
 #include "exaconn/comm.h"
 #include "exaconn/log.h"
 #include "exaconn/progress.h"
@@ -14,12 +15,6 @@
 #include <time.h>
 
 static volatile sig_atomic_t stop_signal;
-
-double exa_run_now(void) {
-    struct timespec t;
-    clock_gettime(CLOCK_MONOTONIC, &t);
-    return (double)t.tv_sec + 1e-9 * (double)t.tv_nsec;
-}
 
 static void on_signal(int number) {
     stop_signal = number;
@@ -87,7 +82,7 @@ static exa_status make_seeds(exa_run_work *w, exa_seed_list *seeds) {
     exa_seed_options o = {.policy = (exa_seed_policy)job->seeds.policy, .offsets = job->seeds.offsets,
                           .offset_count = (int)job->seeds.offset_count, .point_count = job->seeds.point_count};
     exa_coord *points = NULL;
-    double began = exa_run_now();
+    double began = exa_clock_now();
     size_t too_near = 0;
     exa_status st = EXA_OK;
 
@@ -95,7 +90,7 @@ static exa_status make_seeds(exa_run_work *w, exa_seed_list *seeds) {
     EXA_GOTO(done, points_in_box(w, &points));
     o.points = points;
     EXA_GOTO(done, exa_seed_make(&o, &w->image, w->excluded, w->inputs.model->fov, w->pool, NULL, seeds, &too_near));
-    w->times.seed_s = exa_run_now() - began;
+    w->times.seed_s = exa_clock_now() - began;
     if (too_near) EXA_WARN("%zu listed seeds are nearer to the border than half a FOV and are left out", too_near);
     EXA_INFO("seeds: %zu by policy %s in %.1f s", seeds->count, exa_seed_policy_name(o.policy), w->times.seed_s);
     if (seeds->count == 0) EXA_WARN("no seeds: the segmentation will be empty. Is the image constant, or all masked?");
@@ -190,7 +185,7 @@ static exa_status work(exa_run_work *w) {
     EXA_TRY(flood(w));
     EXA_TRY(exa_run_write_segmentation(w));
     EXA_TRY(exa_run_write_attempts(w));
-    w->times.total_s = exa_run_now() - w->began;
+    w->times.total_s = exa_clock_now() - w->began;
     EXA_TRY(exa_run_write_summary(w));
     EXA_TRY(exa_run_write_status(w, "complete", -1.0));
     print_summary(w);
@@ -236,7 +231,7 @@ static void release(exa_run_work *w) {
 }
 
 exa_status exa_run(const exa_job *job) {
-    exa_run_work w = {.job = job, .began = exa_run_now()};
+    exa_run_work w = {.job = job, .began = exa_clock_now()};
     exa_run_state state;
     time_t t = time(NULL);
     struct tm utc;

@@ -1,6 +1,7 @@
 /* Raw voxels, excluded voxels and an initial segmentation, read into the canvas's box. */
 #include "run_internal.h"
 
+#include "exaconn/clock.h"
 #include "exaconn/exclusion.h"
 #include "exaconn/log.h"
 #include "exaconn/volume.h"
@@ -23,14 +24,14 @@ static exa_status check_finite(const exa_run_work *w) {
 
 exa_status exa_run_load_raw(exa_run_work *w) {
     const exa_inputs *in = &w->inputs;
-    double began = exa_run_now();
+    double began = exa_clock_now();
 
     EXA_TRY(exa_alloc((size_t)in->voxels, exa_dtype_size(in->dtype), "the raw image", &w->raw));
     EXA_TRY(exa_volume_read(in->volume, &in->box, in->dtype, w->raw));
     if (in->dtype == EXA_F32) EXA_TRY(check_finite(w));
     EXA_TRY(exa_image_init(&w->image, w->raw, in->dtype, in->box.shape, in->model->image_mean,
                            in->model->image_stddev));
-    w->times.read_s += exa_run_now() - began;
+    w->times.read_s += exa_clock_now() - began;
     return EXA_OK;
 }
 
@@ -76,7 +77,7 @@ done:
 }
 
 exa_status exa_run_load_exclusion(exa_run_work *w) {
-    double began = exa_run_now();
+    double began = exa_clock_now();
     exa_volume *mask = NULL;
     int64_t added;
     exa_status st = EXA_OK;
@@ -93,7 +94,7 @@ exa_status exa_run_load_exclusion(exa_run_work *w) {
              100.0 * (double)w->excluded_voxels / (double)w->inputs.voxels);
 done:
     exa_volume_close(&mask);
-    w->times.exclude_s += exa_run_now() - began;
+    w->times.exclude_s += exa_clock_now() - began;
     return st;
 }
 
@@ -153,7 +154,7 @@ static exa_status number_ids(exa_run_work *w, const exa_segid *labels, int32_t *
 }
 
 exa_status exa_run_load_initial(exa_run_work *w) {
-    double began = exa_run_now();
+    double began = exa_clock_now();
     exa_volume *volume = NULL;
     exa_segid *labels = NULL;
     int32_t *local = NULL;
@@ -174,6 +175,6 @@ done:
     exa_volume_close(&volume);
     free(labels);
     free(local);
-    w->times.read_s += exa_run_now() - began;
+    w->times.read_s += exa_clock_now() - began;
     return st;
 }

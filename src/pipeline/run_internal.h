@@ -29,11 +29,9 @@ typedef struct exa_run_work {
     exa_canvas *canvas;
     int threads;
     exa_run_times times;
-    double began; /* exa_run_now() at the start */
+    double began; /* exa_clock_now() at the start */
     char started[32];
 } exa_run_work;
-
-double exa_run_now(void);
 
 /* run_input.c */
 exa_status exa_run_load_raw(exa_run_work *w);

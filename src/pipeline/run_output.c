@@ -1,6 +1,7 @@
 /* What a run leaves behind: the segmentation, the attempts, the status and the summary. */
 #include "run_internal.h"
 
+#include "exaconn/clock.h"
 #include "exaconn/log.h"
 #include "exaconn/progress.h"
 #include "exaconn/version.h"
@@ -77,7 +78,7 @@ done:
 }
 
 exa_status exa_run_write_segmentation(exa_run_work *w) {
-    double began = exa_run_now();
+    double began = exa_clock_now();
     char path[EXA_PATH_BYTES];
     exa_volume *volume = NULL;
     exa_status st = EXA_OK;
@@ -89,7 +90,7 @@ exa_status exa_run_write_segmentation(exa_run_work *w) {
     if (exa_canvas_probability(w->canvas)) EXA_GOTO(done, write_probability(w));
 done:
     exa_volume_close(&volume);
-    w->times.write_s += exa_run_now() - began;
+    w->times.write_s += exa_clock_now() - began;
     return st;
 }
 
@@ -218,7 +219,7 @@ exa_status exa_run_write_status(const exa_run_work *w, const char *state, double
     cJSON_AddStringToObject(root, "started", w->started);
     cJSON_AddStringToObject(root, "host", host);
     cJSON_AddNumberToObject(root, "pid", (double)getpid());
-    cJSON_AddNumberToObject(root, "elapsed_s", exa_run_now() - w->began);
+    cJSON_AddNumberToObject(root, "elapsed_s", exa_clock_now() - w->began);
     if (eta_s >= 0) cJSON_AddNumberToObject(root, "eta_s", eta_s);
     if (w->canvas) {
         cJSON_AddNumberToObject(root, "voxels", (double)w->inputs.voxels);
