@@ -1,6 +1,7 @@
 /* One 3x3x3 layer, all kernels of ours and oneDNN's best in one interleaved run on the same random data.
  *
- *   bench_conv3d [--features 32] [--fov 33 | --fov-z N --fov-y N --fov-x N] [--threads 1] [--rounds 15] [--json FILE]
+ *   bench_conv3d [--features 32] [--fov 33 | --fov-z N --fov-y N --fov-x N] [--threads 1] [--rounds 15] [--json
+ * FILE]
  *                [--isa all|portable|avx2|avx512] [--only NAME-PART]
  *
  * Every round runs every variant three times and keeps its best; the columns are defined in docs/benchmarks.md.
@@ -58,7 +59,9 @@ static float *floats(size_t count) {
     return p;
 }
 
-static size_t voxels(const bench *b) { return (size_t)b->shape[0] * (size_t)b->shape[1] * (size_t)b->shape[2]; }
+static size_t voxels(const bench *b) {
+    return (size_t)b->shape[0] * (size_t)b->shape[1] * (size_t)b->shape[2];
+}
 
 static void make_data(bench *b) {
     uint64_t state = 1;
@@ -86,7 +89,8 @@ static void copy_grid(const bench *b, const exa_conv3d_plan *plan, float *grid, 
 
 static void add_own(bench *b, exa_conv3d_kind kind, exa_isa isa) {
     variant *v = &b->variants[b->count++];
-    snprintf(v->name, sizeof v->name, "%s %s", kind == EXA_CONV3D_DIRECT ? "direct" : "winograd", exa_isa_name(isa));
+    snprintf(v->name, sizeof v->name, "%s %s", kind == EXA_CONV3D_DIRECT ? "direct" : "winograd",
+             exa_isa_name(isa));
     need(exa_conv3d_plan_init(kind, isa, b->shape, b->features, b->features, 0, &v->plan));
     v->in = floats(exa_conv3d_grid_voxels(&v->plan) * (size_t)v->plan.in_stride);
     v->out = floats(exa_conv3d_grid_voxels(&v->plan) * (size_t)v->plan.out_stride);
@@ -114,7 +118,8 @@ static void run_member(void *context, int member) {
     const variant *v = r->v;
     size_t rows = v->plan.rows, n = (size_t)r->b->threads, m = (size_t)member;
     exa_conv3d_args args = {.in = v->in, .packed = v->packed, .out = v->out, .relu_out = true};
-    exa_conv3d_run(&v->plan, &args, rows * m / n, rows * (m + 1) / n, v->scratch + m * ((v->plan.scratch_floats + 1023) / 1024 * 1024));
+    exa_conv3d_run(&v->plan, &args, rows * m / n, rows * (m + 1) / n,
+                   v->scratch + m * ((v->plan.scratch_floats + 1023) / 1024 * 1024));
 }
 
 static double run_once(const bench *b, const variant *v) {
@@ -154,22 +159,26 @@ static void report(bench *b, const char *json) {
     FILE *f = json ? fopen(json, "w") : NULL;
     printf("%d -> %d channels on %d x %d x %d, %d thread(s), %d rounds, peak %.0f GFLOP/s (%s)\n", b->features,
            b->features, b->shape[0], b->shape[1], b->shape[2], b->threads, b->rounds, peak, exa_cpu_model());
-    printf("%-24s %9s %9s %9s %11s %7s %9s\n", "variant", "min_ms", "median_ms", "max_ms", "eff_gflops", "%peak", "max_diff");
+    printf("%-24s %9s %9s %9s %11s %7s %9s\n", "variant", "min_ms", "median_ms", "max_ms", "eff_gflops", "%peak",
+           "max_diff");
     if (f) {
-        fprintf(f, "{\"bench\": \"conv3d\", \"cpu\": \"%s\", \"features\": %d, \"fov_zyx\": [%d, %d, %d], \"threads\": %d, "
-                   "\"rounds\": %d, \"peak_gflops\": %.1f, \"variants\": [", exa_cpu_model(), b->features, b->shape[0],
-                b->shape[1], b->shape[2], b->threads, b->rounds, peak);
+        fprintf(f,
+                "{\"bench\": \"conv3d\", \"cpu\": \"%s\", \"features\": %d, \"fov_zyx\": [%d, %d, %d], "
+                "\"threads\": %d, "
+                "\"rounds\": %d, \"peak_gflops\": %.1f, \"variants\": [",
+                exa_cpu_model(), b->features, b->shape[0], b->shape[1], b->shape[2], b->threads, b->rounds, peak);
     }
     for (int i = 0; i < b->count; i++) {
         variant *v = &b->variants[i];
         bench_stats s = bench_stats_of(v->seconds, b->rounds);
         double gflops = 1e-9 * flop / s.median;
-        printf("%-24s %9.3f %9.3f %9.3f %11.0f %7.1f %9.1e\n", v->name, 1e3 * s.min, 1e3 * s.median, 1e3 * s.max, gflops,
-               100 * gflops / peak, v->error);
+        printf("%-24s %9.3f %9.3f %9.3f %11.0f %7.1f %9.1e\n", v->name, 1e3 * s.min, 1e3 * s.median, 1e3 * s.max,
+               gflops, 100 * gflops / peak, v->error);
         if (f) {
-            fprintf(f, "%s{\"name\": \"%s\", \"min_ms\": %.4f, \"median_ms\": %.4f, \"max_ms\": %.4f, "
-                       "\"effective_gflops\": %.1f, \"max_diff\": %.3g}", i ? ", " : "", v->name, 1e3 * s.min,
-                    1e3 * s.median, 1e3 * s.max, gflops, v->error);
+            fprintf(f,
+                    "%s{\"name\": \"%s\", \"min_ms\": %.4f, \"median_ms\": %.4f, \"max_ms\": %.4f, "
+                    "\"effective_gflops\": %.1f, \"max_diff\": %.3g}",
+                    i ? ", " : "", v->name, 1e3 * s.min, 1e3 * s.median, 1e3 * s.max, gflops, v->error);
         }
     }
     if (f) {
@@ -179,13 +188,15 @@ static void report(bench *b, const char *json) {
 }
 
 static bool wanted(const char *only, const char *isas, exa_isa isa, const char *kind) {
-    return exa_cpu_has(isa) && (!strcmp(isas, "all") || !strcmp(isas, exa_isa_name(isa))) && (!*only || strstr(kind, only));
+    return exa_cpu_has(isa) && (!strcmp(isas, "all") || !strcmp(isas, exa_isa_name(isa))) &&
+           (!*only || strstr(kind, only));
 }
 
 int main(int argc, char **argv) {
     static bench b;
     const char *fov = bench_option(argc, argv, "--fov", "33"), *only = bench_option(argc, argv, "--only", "");
-    const char *isas = bench_option(argc, argv, "--isa", "all"), *threads = bench_option(argc, argv, "--threads", "1");
+    const char *isas = bench_option(argc, argv, "--isa", "all"),
+               *threads = bench_option(argc, argv, "--threads", "1");
 
     bench_onednn_environment(argv, threads);
     b.features = atoi(bench_option(argc, argv, "--features", "32"));

@@ -4,9 +4,9 @@
  *             [--isa auto|portable|avx2|avx512] [--repeat 20] [--warmup 3] [--bind] [--json FILE] [--no-check]
  *             [--no-peak]
  *
- * --random makes a network of FIB-25's shape (depth 12, 32 features, 33^3). One sample is one call with `batch` FOVs.
- * The result is compared with another kernel's (direct, portable vectors) before anything is timed. Columns and JSON
- * members are defined in docs/benchmarks.md.
+ * --random makes a network of FIB-25's shape (depth 12, 32 features, 33^3). One sample is one call with `batch`
+ * FOVs. The result is compared with another kernel's (direct, portable vectors) before anything is timed. Columns
+ * and JSON members are defined in docs/benchmarks.md.
  */
 #include "bench_util.h"
 
@@ -116,26 +116,29 @@ static bench_stats measure(exa_ffn_net *net, const fovs *f, const options *o) {
     return bench_stats_of(seconds, o->repeat);
 }
 
-static void report(const exa_ffn_model *m, const exa_ffn_net *net, const options *o, bench_stats s, double difference,
-                   double peak, const char *json) {
+static void report(const exa_ffn_model *m, const exa_ffn_net *net, const options *o, bench_stats s,
+                   double difference, double peak, const char *json) {
     double gflop = 1e-9 * exa_ffn_model_flops(m), rate = gflop / s.median;
     printf("%s, batch %d, fov %lldx%lldx%lld, depth %d, %d features, %s\n", exa_ffn_net_description(net), o->batch,
-           (long long)m->fov[0], (long long)m->fov[1], (long long)m->fov[2], m->depth, m->features, exa_cpu_model());
+           (long long)m->fov[0], (long long)m->fov[1], (long long)m->fov[2], m->depth, m->features,
+           exa_cpu_model());
     printf("%10s %10s %10s %11s %11s %7s %10s %9s\n", "min_ms", "median_ms", "max_ms", "eff_gflops", "peak_gflops",
            "%peak", "rel_diff", "memory_mb");
-    printf("%10.2f %10.2f %10.2f %11.0f %11.0f %7.1f %10.1e %9.1f\n", 1e3 * s.min, 1e3 * s.median, 1e3 * s.max, rate, peak,
-           peak > 0 ? 100 * rate / peak : 0, difference, 1e-6 * (double)exa_ffn_net_memory_bytes(net));
+    printf("%10.2f %10.2f %10.2f %11.0f %11.0f %7.1f %10.1e %9.1f\n", 1e3 * s.min, 1e3 * s.median, 1e3 * s.max,
+           rate, peak, peak > 0 ? 100 * rate / peak : 0, difference, 1e-6 * (double)exa_ffn_net_memory_bytes(net));
     if (!json) return;
     FILE *f = fopen(json, "w");
     if (!f) {
         perror(json);
         exit(1);
     }
-    fprintf(f, "{\"bench\": \"ffn\", \"kernel\": \"%s\", \"cpu\": \"%s\", \"threads\": %d, \"batch\": %d, \"repeat\": %d, "
-               "\"gflop_per_step\": %.3f, \"min_ms\": %.4f, \"median_ms\": %.4f, \"max_ms\": %.4f, "
-               "\"effective_gflops\": %.1f, \"peak_gflops\": %.1f, \"relative_difference\": %.3g}\n",
-            exa_ffn_net_description(net), exa_cpu_model(), o->threads, o->batch, s.count, gflop, 1e3 * s.min, 1e3 * s.median,
-            1e3 * s.max, rate, peak, difference);
+    fprintf(
+        f,
+        "{\"bench\": \"ffn\", \"kernel\": \"%s\", \"cpu\": \"%s\", \"threads\": %d, \"batch\": %d, \"repeat\": %d, "
+        "\"gflop_per_step\": %.3f, \"min_ms\": %.4f, \"median_ms\": %.4f, \"max_ms\": %.4f, "
+        "\"effective_gflops\": %.1f, \"peak_gflops\": %.1f, \"relative_difference\": %.3g}\n",
+        exa_ffn_net_description(net), exa_cpu_model(), o->threads, o->batch, s.count, gflop, 1e3 * s.min,
+        1e3 * s.median, 1e3 * s.max, rate, peak, difference);
     fclose(f);
 }
 
@@ -153,7 +156,8 @@ int main(int argc, char **argv) {
 
     if (o.batch < 1 || o.batch > MAX_BATCH || o.repeat < 1 || o.repeat > MAX_REPEAT ||
         (!weights && !bench_flag(argc, argv, "--random"))) {
-        fprintf(stderr, "usage: bench_ffn (--weights FILE | --random) [--threads N] [--batch 1..%d] [--repeat 1..%d] ...\n",
+        fprintf(stderr,
+                "usage: bench_ffn (--weights FILE | --random) [--threads N] [--batch 1..%d] [--repeat 1..%d] ...\n",
                 MAX_BATCH, MAX_REPEAT);
         return 2;
     }

@@ -4,15 +4,24 @@
 #include <stddef.h>
 
 #ifndef EXA_HAVE_ONEDNN
-void bench_onednn_environment(char **argv, const char *threads) { (void)argv, (void)threads; }
-bench_onednn *bench_onednn_create(bench_onednn_layout layout, int features, const int shape[3], const float *weights,
-                                  const float *biases, const float *input) {
+void bench_onednn_environment(char **argv, const char *threads) {
+    (void)argv, (void)threads;
+}
+bench_onednn *bench_onednn_create(bench_onednn_layout layout, int features, const int shape[3],
+                                  const float *weights, const float *biases, const float *input) {
     (void)layout, (void)features, (void)shape, (void)weights, (void)biases, (void)input;
     return NULL;
 }
-const char *bench_onednn_name(const bench_onednn *o) { (void)o; return ""; }
-void bench_onednn_run(const bench_onednn *o) { (void)o; }
-void bench_onednn_output(const bench_onednn *o, float *dense) { (void)o, (void)dense; }
+const char *bench_onednn_name(const bench_onednn *o) {
+    (void)o;
+    return "";
+}
+void bench_onednn_run(const bench_onednn *o) {
+    (void)o;
+}
+void bench_onednn_output(const bench_onednn *o, float *dense) {
+    (void)o, (void)dense;
+}
 #else
 
 #include <oneapi/dnnl/dnnl.h>
@@ -79,10 +88,11 @@ static dnnl_primitive_attr_t relu_attribute(void) {
     return attr;
 }
 
-bench_onednn *bench_onednn_create(bench_onednn_layout layout, int features, const int shape[3], const float *weights,
-                                  const float *biases, const float *input) {
+bench_onednn *bench_onednn_create(bench_onednn_layout layout, int features, const int shape[3],
+                                  const float *weights, const float *biases, const float *input) {
     bench_onednn *o = calloc(1, sizeof *o);
-    dnnl_dims_t data = {1, features, shape[0], shape[1], shape[2]}, w = {features, features, 3, 3, 3}, c = {features};
+    dnnl_dims_t data = {1, features, shape[0], shape[1], shape[2]}, w = {features, features, 3, 3, 3},
+                c = {features};
     dnnl_dims_t ones = {1, 1, 1};
     dnnl_format_tag_t tag = layout == BENCH_ONEDNN_LAST ? dnnl_ndhwc : dnnl_nCdhw16c;
     if (!o) abort();
@@ -92,8 +102,8 @@ bench_onednn *bench_onednn_create(bench_onednn_layout layout, int features, cons
     dnnl_memory_desc_t chosen = describe(5, data, tag), any = describe(5, w, dnnl_format_tag_any);
     dnnl_memory_desc_t plain_w = describe(5, w, dnnl_dhwio), bias = describe(1, c, dnnl_x);
     dnnl_convolution_desc_t desc;
-    NEED(dnnl_convolution_forward_desc_init(&desc, dnnl_forward_inference, dnnl_convolution_direct, &chosen, &any, &bias,
-                                            &chosen, ones, ones, ones));
+    NEED(dnnl_convolution_forward_desc_init(&desc, dnnl_forward_inference, dnnl_convolution_direct, &chosen, &any,
+                                            &bias, &chosen, ones, ones, ones));
     dnnl_primitive_attr_t attr = relu_attribute();
     dnnl_primitive_desc_t pd;
     if (dnnl_primitive_desc_create(&pd, &desc, attr, o->engine, NULL) != dnnl_success) return NULL;
@@ -110,7 +120,9 @@ bench_onednn *bench_onednn_create(bench_onednn_layout layout, int features, cons
     return o;
 }
 
-const char *bench_onednn_name(const bench_onednn *o) { return o->name; }
+const char *bench_onednn_name(const bench_onednn *o) {
+    return o->name;
+}
 
 void bench_onednn_run(const bench_onednn *o) {
     dnnl_exec_arg_t args[] = {

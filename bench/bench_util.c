@@ -1,5 +1,5 @@
-/* The multiply-add peak is measured by twelve independent chains per vector width: two units of four cycles' latency
- * need eight. Each chain converges to a fixed point, so no value overflows or becomes denormal.
+/* The multiply-add peak is measured by twelve independent chains per vector width: two units of four cycles'
+ * latency need eight. Each chain converges to a fixed point, so no value overflows or becomes denormal.
  */
 #include "bench_util.h"
 
@@ -40,7 +40,7 @@ bench_stats bench_stats_of(double *samples, int count) {
 
 #define PEAK_FUNCTION(name, floats, attribute)                                                                     \
     attribute static __attribute__((noinline)) float name(int loops) {                                             \
-        typedef float vec __attribute__((vector_size((floats) * 4)));                                              \
+        typedef float vec __attribute__((vector_size((floats)*4)));                                                \
         vec acc[CHAINS], scale = (vec){0} + 0.5f, add = (vec){0} + 0.25f;                                          \
         float sum = 0;                                                                                             \
         UNROLL                                                                                                     \
@@ -97,7 +97,9 @@ double bench_peak_gflops_threads(exa_isa isa, int threads) {
     return 2e-9 * floats * CHAINS * (double)PEAK_LOOPS * threads / job.seconds;
 }
 
-double bench_peak_gflops(exa_isa isa) { return bench_peak_gflops_threads(isa, 1); }
+double bench_peak_gflops(exa_isa isa) {
+    return bench_peak_gflops_threads(isa, 1);
+}
 
 float bench_random(uint64_t *state) {
     uint64_t z = (*state += 0x9E3779B97F4A7C15u);

@@ -18,8 +18,9 @@ typedef struct bench_stats {
 /* Sorts `samples`. */
 bench_stats bench_stats_of(double *samples, int count);
 
-/* fp32 multiply-add GFLOP/s (2 per multiply-add) that one core reaches on registers alone with the widest vectors of
- * `isa`; the best of several short runs, so that a noisy machine understates rather than overstates a percentage. */
+/* fp32 multiply-add GFLOP/s (2 per multiply-add) that one core reaches on registers alone with the widest vectors
+ * of `isa`; the best of several short runs, so that a noisy machine understates rather than overstates a
+ * percentage. */
 double bench_peak_gflops(exa_isa isa);
 
 /* The same on `threads` threads at once. */

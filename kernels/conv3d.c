@@ -8,11 +8,13 @@
 #include <assert.h>
 #include <string.h>
 
-#define TILE 3                   /* outputs of a Winograd tile per axis */
-#define POINTS (TILE + 3 - 1)    /* and its transformed inputs */
-#define ALIGN_FLOATS 16          /* 64 bytes */
+#define TILE 3                /* outputs of a Winograd tile per axis */
+#define POINTS (TILE + 3 - 1) /* and its transformed inputs */
+#define ALIGN_FLOATS 16       /* 64 bytes */
 
-static size_t round_up(size_t n, size_t to) { return (n + to - 1) / to * to; }
+static size_t round_up(size_t n, size_t to) {
+    return (n + to - 1) / to * to;
+}
 
 static const exa_conv3d_simd *simd_of(exa_isa isa) {
 #ifdef EXA_SIMD_X86
@@ -22,14 +24,18 @@ static const exa_conv3d_simd *simd_of(exa_isa isa) {
     return isa == EXA_ISA_PORTABLE ? &exa_conv3d_simd_portable : NULL;
 }
 
-exa_isa exa_conv3d_isa(exa_isa isa) { return isa == EXA_ISA_AUTO ? exa_cpu_best_isa() : isa; }
+exa_isa exa_conv3d_isa(exa_isa isa) {
+    return isa == EXA_ISA_AUTO ? exa_cpu_best_isa() : isa;
+}
 
 int exa_conv3d_stride(exa_isa isa, int channels) {
     const exa_conv3d_simd *simd = simd_of(isa);
     return (int)round_up((size_t)channels, simd ? (size_t)simd->vector_floats : ALIGN_FLOATS);
 }
 
-static int tiles(int voxels) { return (voxels + TILE - 1) / TILE; }
+static int tiles(int voxels) {
+    return (voxels + TILE - 1) / TILE;
+}
 
 exa_winograd_scratch exa_winograd_scratch_of(const exa_conv3d_plan *plan) {
     size_t in_line = (size_t)plan->grid[2] * (size_t)plan->in_stride;
@@ -51,7 +57,8 @@ static void plan_sizes(exa_conv3d_plan *plan) {
     size_t weights = (size_t)plan->cin * (size_t)plan->out_stride;
     size_t points = plan->kind == EXA_CONV3D_WINOGRAD ? POINTS * POINTS * POINTS : 27;
 
-    plan->packed_floats = round_up((size_t)plan->out_stride, ALIGN_FLOATS) + round_up(points * weights, ALIGN_FLOATS);
+    plan->packed_floats =
+        round_up((size_t)plan->out_stride, ALIGN_FLOATS) + round_up(points * weights, ALIGN_FLOATS);
     plan->scratch_floats = plan->kind == EXA_CONV3D_WINOGRAD ? exa_winograd_scratch_of(plan).total : 0;
     plan->rows = plan->kind == EXA_CONV3D_WINOGRAD ? (size_t)tiles(plan->shape[0]) * (size_t)tiles(plan->shape[1])
                                                    : (size_t)plan->shape[0] * (size_t)plan->shape[1];
@@ -64,8 +71,8 @@ exa_status exa_conv3d_plan_init(exa_conv3d_kind kind, exa_isa isa, const int sha
     EXA_CHECK(simd && exa_cpu_has(isa), EXA_ERR_UNSUPPORTED,
               "this processor (or this build) has no '%s' instructions. Hint: use auto", exa_isa_name(isa));
     EXA_CHECK(cin >= 1 && cout >= 1 && shape_zyx[0] >= 1 && shape_zyx[1] >= 1 && shape_zyx[2] >= 1, EXA_ERR_RANGE,
-              "convolution of %d x %d x %d voxels, %d -> %d channels", shape_zyx[0], shape_zyx[1], shape_zyx[2], cin,
-              cout);
+              "convolution of %d x %d x %d voxels, %d -> %d channels", shape_zyx[0], shape_zyx[1], shape_zyx[2],
+              cin, cout);
     exa_conv3d_plan p = {.kind = kind, .isa = isa, .cin = cin, .cout = cout};
     p.in_stride = in_stride ? in_stride : exa_conv3d_stride(isa, cin);
     p.out_stride = exa_conv3d_stride(isa, cout);
@@ -147,7 +154,9 @@ void exa_conv3d_pack(const exa_conv3d_plan *plan, const float *weights, const fl
 
 /* ---- the specification -------------------------------------------------------------------------- */
 
-static float relu(float x) { return x > 0 ? x : 0; }
+static float relu(float x) {
+    return x > 0 ? x : 0;
+}
 
 static float reference_sum(const exa_conv3d_plan *plan, const exa_conv3d_args *args, size_t voxel, int co) {
     const float *weights = args->packed + round_up((size_t)plan->out_stride, ALIGN_FLOATS);

@@ -33,9 +33,9 @@ typedef struct exa_winograd_scratch {
 
 exa_winograd_scratch exa_winograd_scratch_of(const exa_conv3d_plan *plan);
 
-/* 1-D Winograd F(3, 3) at the points 0, 1, -1/2, -2 and infinity. Of the point sets tried through the whole published
- * FIB-25 network this one errs least, about as little as direct convolution (docs/benchmarks.md, "Accuracy").
- *   y = A^T [ (G g) * (B^T d) ],  d: 5 inputs, g: 3 weights, y: 3 outputs
+/* 1-D Winograd F(3, 3) at the points 0, 1, -1/2, -2 and infinity. Of the point sets tried through the whole
+ * published FIB-25 network this one errs least, about as little as direct convolution (docs/benchmarks.md,
+ * "Accuracy"). y = A^T [ (G g) * (B^T d) ],  d: 5 inputs, g: 3 weights, y: 3 outputs
  *
  *   B^T  1   3/2 -3/2  -1   0      A^T  1   1    1    1   0      G    1     0     0
  *        0   1    5/2   1   0           0   1  -1/2  -2   0          2/9   2/9   2/9

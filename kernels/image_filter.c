@@ -37,7 +37,8 @@ static exa_coord mirror(exa_coord i, exa_coord n) {
     return i < n ? i : period - 1 - i;
 }
 
-static void load_bundle(const correlation *c, const float *first, exa_coord lane_stride, int lanes, double *buffer) {
+static void load_bundle(const correlation *c, const float *first, exa_coord lane_stride, int lanes,
+                        double *buffer) {
     double *middle = buffer + (size_t)c->radius * LANES;
 
     for (exa_coord i = 0; i < c->length; i++) {
@@ -113,7 +114,8 @@ exa_status exa_filter_sobel(float *data, const exa_coord shape[3], int axis, exa
     return EXA_OK;
 }
 
-/* Sum of the 2r+1 weights in the order numpy adds up to 128 doubles: eight interleaved partial sums, then the rest. */
+/* Sum of the 2r+1 weights in the order numpy adds up to 128 doubles: eight interleaved partial sums, then the rest.
+ */
 static double numpy_sum(const double *v, int n) {
     double r[8], total;
     int i;
@@ -337,8 +339,8 @@ static bool is_peak(const peak_planes *p, exa_coord z, exa_coord i) {
     return v > 0.0;
 }
 
-static exa_status report_plane(const peak_planes *p, exa_coord z, const exa_coord shape[3], const exa_coord margin[3],
-                               exa_filter_found *found, void *context) {
+static exa_status report_plane(const peak_planes *p, exa_coord z, const exa_coord shape[3],
+                               const exa_coord margin[3], exa_filter_found *found, void *context) {
     if (z < margin[0] || z + margin[0] >= shape[0]) return EXA_OK;
     for (exa_coord y = margin[1]; y + margin[1] < shape[1]; y++) {
         for (exa_coord x = margin[2]; x + margin[2] < shape[2]; x++) {

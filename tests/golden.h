@@ -13,7 +13,8 @@ typedef struct golden_array {
     void *data;
 } golden_array;
 
-/* A whole dataset converted to a native HDF5 type (H5T_NATIVE_FLOAT, ...) of `size` bytes; aborts on any failure. */
+/* A whole dataset converted to a native HDF5 type (H5T_NATIVE_FLOAT, ...) of `size` bytes; aborts on any failure.
+ */
 static inline golden_array golden_read(hid_t file, const char *name, hid_t type, size_t size) {
     golden_array a = {0};
     hid_t set = H5Dopen2(file, name, H5P_DEFAULT), space;

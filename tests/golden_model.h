@@ -1,4 +1,5 @@
-/* The FIB-25 network from the shared data's plain tensor file, for tests that must not depend on our own importer. */
+/* The FIB-25 network from the shared data's plain tensor file, for tests that must not depend on our own importer.
+ */
 #ifndef EXA_TEST_GOLDEN_MODEL_H
 #define EXA_TEST_GOLDEN_MODEL_H
 

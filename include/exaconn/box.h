@@ -12,22 +12,15 @@
 extern "C" {
 #endif
 
-typedef int64_t exa_coord;   /* voxels */
-typedef uint64_t exa_segid;  /* 0 = background */
+typedef int64_t exa_coord;  /* voxels */
+typedef uint64_t exa_segid; /* 0 = background */
 
 typedef struct exa_box {
     exa_coord start[3]; /* zyx, first voxel */
     exa_coord shape[3]; /* zyx, voxels */
 } exa_box;
 
-typedef enum exa_dtype {
-    EXA_DTYPE_NONE = 0,
-    EXA_U8,
-    EXA_U16,
-    EXA_U32,
-    EXA_U64,
-    EXA_F32
-} exa_dtype;
+typedef enum exa_dtype { EXA_DTYPE_NONE = 0, EXA_U8, EXA_U16, EXA_U32, EXA_U64, EXA_F32 } exa_dtype;
 
 /* Bytes of one element; 0 for EXA_DTYPE_NONE. */
 size_t exa_dtype_size(exa_dtype dtype);

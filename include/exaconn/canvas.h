@@ -2,8 +2,8 @@
  *
  * The reference algorithm (Januszewski et al. 2018; google/ffn inference.py; FFN_SEMANTICS B-E) as a state machine:
  * exa_canvas_next decides everything up to the next network step and fills the FOV's buffers; the caller runs the
- * network, alone or batched with other canvases; exa_canvas_absorb takes the logits. The order within a canvas never
- * depends on what else is in flight. A canvas is used by one thread at a time.
+ * network, alone or batched with other canvases; exa_canvas_absorb takes the logits. The order within a canvas
+ * never depends on what else is in flight. A canvas is used by one thread at a time.
  *
  * Memory: object map 4, segmentation 4, raw 1 to 4, exclusion 0 (kept in the segmentation), probability map 1 if
  * asked for: 9 bytes a voxel for uint8 raw, plus 9 while the peaks are found (before the object map exists).
@@ -36,23 +36,23 @@ typedef struct exa_attempt {
     exa_coord seed[3]; /* zyx in the canvas */
     int64_t steps;
     exa_outcome outcome;
-    int32_t id;             /* > 0 for an object */
-    int64_t voxels_raw;     /* over the segment threshold */
-    int64_t voxels_new;     /* of these not in an earlier object (or excluded) */
-    exa_box visited;        /* the FOV centres' bounding box */
+    int32_t id;         /* > 0 for an object */
+    int64_t voxels_raw; /* over the segment threshold */
+    int64_t voxels_new; /* of these not in an earlier object (or excluded) */
+    exa_box visited;    /* the FOV centres' bounding box */
 } exa_attempt;
 
 /* Named as google/ffn's counters are. */
 typedef struct exa_canvas_counters {
-    int64_t seeds;              /* offered by the policy (seed-policy-calls less the closing one) */
-    int64_t floods;             /* objects begun */
-    int64_t steps;              /* network steps (predict-calls) */
+    int64_t seeds;  /* offered by the policy (seed-policy-calls less the closing one) */
+    int64_t floods; /* objects begun */
+    int64_t steps;  /* network steps (predict-calls) */
     int64_t objects;
-    int64_t skip_threshold;     /* queued move whose centre fell below the move threshold */
-    int64_t skip_invalid_pos;   /* seed or move outside, or already segmented */
-    int64_t skip_restricted;    /* seed or move in an excluded place */
-    int64_t near_segment;       /* seed within min_boundary_dist of a segment (invalid-other-objects) */
-    int64_t seed_got_too_weak;  /* floods stopped because the seed fell below the move threshold */
+    int64_t skip_threshold;    /* queued move whose centre fell below the move threshold */
+    int64_t skip_invalid_pos;  /* seed or move outside, or already segmented */
+    int64_t skip_restricted;   /* seed or move in an excluded place */
+    int64_t near_segment;      /* seed within min_boundary_dist of a segment (invalid-other-objects) */
+    int64_t seed_got_too_weak; /* floods stopped because the seed fell below the move threshold */
     int64_t weak, too_small, no_step;
     int64_t voxels_segmented;
     int64_t voxels_overlapping; /* over the threshold but already taken */
@@ -91,8 +91,8 @@ exa_status exa_canvas_next(exa_canvas *canvas, exa_canvas_step *step, bool *more
 /* Takes over the logits of the step that exa_canvas_next gave. */
 exa_status exa_canvas_absorb(exa_canvas *canvas);
 
-/* After the last step: failed seeds (-1) and excluded voxels become background, and the object map is freed (writing
- * results then needs no more memory than flooding did). No step may follow. Idempotent. */
+/* After the last step: failed seeds (-1) and excluded voxels become background, and the object map is freed
+ * (writing results then needs no more memory than flooding did). No step may follow. Idempotent. */
 void exa_canvas_finish(exa_canvas *canvas);
 
 /* Borrowed until destroy. */
@@ -107,8 +107,8 @@ bool exa_canvas_limit_reached(const exa_canvas *canvas); /* it stopped because o
 /* Seconds spent in exa_canvas_next and exa_canvas_absorb since creation. */
 double exa_canvas_seconds(const exa_canvas *canvas);
 
-/* The disconnection rule on one FOV (FFN_SEMANTICS C.10): if more than the fraction `disco` of logits reaches `move`,
- * a voxel whose stored value was negative may only become more negative. `stored` holds NaN where unset. */
+/* The disconnection rule on one FOV (FFN_SEMANTICS C.10): if more than the fraction `disco` of logits reaches
+ * `move`, a voxel whose stored value was negative may only become more negative. `stored` holds NaN where unset. */
 void exa_canvas_disconnect(const float *stored, float *logits, size_t voxels, float move, float disco);
 
 /* Probability of a logit in 255 steps as google/ffn stores it: 0 = none, q = 1 + floor(p * 254). */

@@ -16,18 +16,25 @@ extern "C" {
 /* Exit codes, documented in --help and docs/cli.md. */
 enum {
     EXA_EXIT_OK = 0,
-    EXA_EXIT_FAILURE = 1,     /* it was tried and failed (i/o, memory, device) */
-    EXA_EXIT_USAGE = 2,       /* command line or job file wrong; nothing was begun */
-    EXA_EXIT_INCOMPLETE = 3,  /* finished, but chunks failed; they are listed */
-    EXA_EXIT_BAD_INPUT = 4,   /* a file's content is wrong or corrupt */
-    EXA_EXIT_INTERRUPTED = 5  /* stopped by a signal; run again to resume */
+    EXA_EXIT_FAILURE = 1,    /* it was tried and failed (i/o, memory, device) */
+    EXA_EXIT_USAGE = 2,      /* command line or job file wrong; nothing was begun */
+    EXA_EXIT_INCOMPLETE = 3, /* finished, but chunks failed; they are listed */
+    EXA_EXIT_BAD_INPUT = 4,  /* a file's content is wrong or corrupt */
+    EXA_EXIT_INTERRUPTED = 5 /* stopped by a signal; run again to resume */
 };
 
-typedef enum exa_cli_kind { EXA_CLI_FLAG, EXA_CLI_TEXT, EXA_CLI_PATH, EXA_CLI_INT, EXA_CLI_REAL, EXA_CLI_TRIPLE } exa_cli_kind;
+typedef enum exa_cli_kind {
+    EXA_CLI_FLAG,
+    EXA_CLI_TEXT,
+    EXA_CLI_PATH,
+    EXA_CLI_INT,
+    EXA_CLI_REAL,
+    EXA_CLI_TRIPLE
+} exa_cli_kind;
 
 typedef struct exa_cli_option {
-    const char *name;     /* "output": --output */
-    char letter;          /* 'o': -o; 0 = none */
+    const char *name; /* "output": --output */
+    char letter;      /* 'o': -o; 0 = none */
     exa_cli_kind kind;
     const char *argument; /* "FILE"; NULL for a flag; "on|off" lists the only texts allowed */
     const char *help;
@@ -37,12 +44,12 @@ typedef struct exa_cli_arguments exa_cli_arguments;
 
 typedef struct exa_cli_command {
     const char *name;
-    const char *positional;  /* "JOB", "SEG TRUTH", "PATH..." */
+    const char *positional;             /* "JOB", "SEG TRUTH", "PATH..." */
     int positional_min, positional_max; /* max < 0 = any */
-    const char *summary;     /* one line */
-    const char *description; /* paragraphs */
-    const char *example;     /* lines, without a leading "$ " */
-    const exa_cli_option *options; /* ended by a NULL name */
+    const char *summary;                /* one line */
+    const char *description;            /* paragraphs */
+    const char *example;                /* lines, without a leading "$ " */
+    const exa_cli_option *options;      /* ended by a NULL name */
     exa_status (*run)(const exa_cli_arguments *arguments);
 } exa_cli_command;
 
@@ -51,7 +58,8 @@ bool exa_cli_has(const exa_cli_arguments *arguments, const char *option);
 const char *exa_cli_text(const exa_cli_arguments *arguments, const char *option); /* NULL if not given */
 int64_t exa_cli_int(const exa_cli_arguments *arguments, const char *option, int64_t otherwise);
 double exa_cli_real(const exa_cli_arguments *arguments, const char *option, double otherwise);
-bool exa_cli_triple(const exa_cli_arguments *arguments, const char *option, int64_t zyx[3]); /* false if not given */
+bool exa_cli_triple(const exa_cli_arguments *arguments, const char *option,
+                    int64_t zyx[3]); /* false if not given */
 int exa_cli_positional_count(const exa_cli_arguments *arguments);
 const char *exa_cli_positional(const exa_cli_arguments *arguments, int i);
 

@@ -10,8 +10,8 @@
 extern "C" {
 #endif
 
-/* Initialises MPI (funneled: the main thread alone calls it) if mpirun or srun started this process. Collective over
- * the started processes. Idempotent. */
+/* Initialises MPI (funneled: the main thread alone calls it) if mpirun or srun started this process. Collective
+ * over the started processes. Idempotent. */
 exa_status exa_comm_init(void);
 
 /* Finalises what exa_comm_init began. Collective. Idempotent. */

@@ -1,9 +1,9 @@
 /* 3x3x3 convolutions over one field of view, fp32, and the 1x1x1 head of a flood-filling network.
  *
  * Activations live in padded grids [z, y, x, channel]: one voxel of zeros before the data on each axis and at least
- * one after it (room for whole Winograd tiles). Kernels write only the data voxels, so a halo zeroed once stays zero.
- * Work is cut into rows; a plan says how many, and any thread may run any range of them with its own scratch. The
- * result does not depend on how the rows are dealt out.
+ * one after it (room for whole Winograd tiles). Kernels write only the data voxels, so a halo zeroed once stays
+ * zero. Work is cut into rows; a plan says how many, and any thread may run any range of them with its own scratch.
+ * The result does not depend on how the rows are dealt out.
  *
  *   plan = exa_conv3d_plan_init(...)    once per kind of layer
  *   exa_conv3d_pack(plan, weights)      once per layer
@@ -26,26 +26,26 @@ typedef enum exa_conv3d_kind { EXA_CONV3D_REFERENCE, EXA_CONV3D_DIRECT, EXA_CONV
 
 typedef struct exa_conv3d_plan {
     exa_conv3d_kind kind;
-    exa_isa isa;            /* never AUTO */
-    int shape[3];           /* zyx voxels of the data */
-    int grid[3];            /* zyx voxels with halo and tile padding */
-    int cin, cout;          /* as in the weights */
-    int in_stride;          /* floats from voxel to voxel of the input grid */
-    int out_stride;         /* same of the output grid: cout rounded up to whole vectors */
-    size_t rows;            /* of work: [0, rows) */
-    size_t packed_floats;   /* of weights and biases after exa_conv3d_pack */
-    size_t scratch_floats;  /* per running thread */
+    exa_isa isa;           /* never AUTO */
+    int shape[3];          /* zyx voxels of the data */
+    int grid[3];           /* zyx voxels with halo and tile padding */
+    int cin, cout;         /* as in the weights */
+    int in_stride;         /* floats from voxel to voxel of the input grid */
+    int out_stride;        /* same of the output grid: cout rounded up to whole vectors */
+    size_t rows;           /* of work: [0, rows) */
+    size_t packed_floats;  /* of weights and biases after exa_conv3d_pack */
+    size_t scratch_floats; /* per running thread */
 } exa_conv3d_plan;
 
 /* Pointers to grids and packed weights are borrowed and 64-byte aligned. */
 typedef struct exa_conv3d_args {
-    const float *in;      /* [grid z, y, x, in_stride] */
+    const float *in; /* [grid z, y, x, in_stride] */
     const float *packed;
-    float *out;           /* [grid z, y, x, out_stride]; not `in` */
-    float *out_relu;      /* NULL, or a grid that receives max(out, 0) as well */
-    bool relu_in;         /* convolve max(in, 0); only EXA_CONV3D_REFERENCE and WINOGRAD */
-    bool relu_out;        /* out = max(result, 0) */
-    bool add_out;         /* out += result, before relu_out */
+    float *out;      /* [grid z, y, x, out_stride]; not `in` */
+    float *out_relu; /* NULL, or a grid that receives max(out, 0) as well */
+    bool relu_in;    /* convolve max(in, 0); only EXA_CONV3D_REFERENCE and WINOGRAD */
+    bool relu_out;   /* out = max(result, 0) */
+    bool add_out;    /* out += result, before relu_out */
 } exa_conv3d_args;
 
 /* Channels rounded up to the vectors of an instruction set (resolve AUTO first with exa_conv3d_isa). */
@@ -65,8 +65,10 @@ size_t exa_conv3d_grid_index(const exa_conv3d_plan *plan, int z, int y, int x);
 /* weights [kz, ky, kx, cin, cout] and biases [cout] into packed [packed_floats]. */
 void exa_conv3d_pack(const exa_conv3d_plan *plan, const float *weights, const float *biases, float *packed);
 
-/* Rows [begin, end). `scratch` is the calling thread's, 64-byte aligned, its content is of no meaning between calls. */
-void exa_conv3d_run(const exa_conv3d_plan *plan, const exa_conv3d_args *args, size_t begin, size_t end, float *scratch);
+/* Rows [begin, end). `scratch` is the calling thread's, 64-byte aligned, its content is of no meaning between
+ * calls. */
+void exa_conv3d_run(const exa_conv3d_plan *plan, const exa_conv3d_args *args, size_t begin, size_t end,
+                    float *scratch);
 
 /* The head over `count` voxels: out[i] = add[i] + bias + sum_c max(in[i * stride + c], 0) * weights[c]; weights are
  * padded with zeros to `stride` and 64-byte aligned, as is `in`. */

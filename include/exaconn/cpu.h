@@ -10,7 +10,8 @@ extern "C" {
 
 typedef enum exa_isa { EXA_ISA_AUTO = 0, EXA_ISA_PORTABLE, EXA_ISA_AVX2, EXA_ISA_AVX512 } exa_isa;
 
-/* The best set this processor and operating system run (cpuid; AVX2 means AVX2 and FMA, AVX512 means F+VL+DQ+BW). */
+/* The best set this processor and operating system run (cpuid; AVX2 means AVX2 and FMA, AVX512 means F+VL+DQ+BW).
+ */
 exa_isa exa_cpu_best_isa(void);
 bool exa_cpu_has(exa_isa isa);
 const char *exa_isa_name(exa_isa isa); /* "auto", "portable", "avx2", "avx512" */

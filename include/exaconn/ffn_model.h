@@ -1,5 +1,6 @@
 /* A flood-filling network as it is stored: tensors, geometry, normalisation and the inference options it was
- * published with (Januszewski et al., Nature Methods 2018; google/ffn convstack_3d). Thresholds belong to the model.
+ * published with (Januszewski et al., Nature Methods 2018; google/ffn convstack_3d). Thresholds belong to the
+ * model.
  */
 #ifndef EXACONN_FFN_MODEL_H
 #define EXACONN_FFN_MODEL_H
@@ -17,12 +18,12 @@ extern "C" {
 
 /* Probabilities in (0, 1), named as in google/ffn's InferenceRequest. */
 typedef struct exa_ffn_options {
-    float init_activation;      /* object map at the seed */
-    float pad_value;            /* what unset voxels of the object map look like to the network */
-    float move_threshold;       /* a face maximum at least this moves the FOV there */
-    float segment_threshold;    /* voxels at least this belong to the object */
-    float disco_seed_threshold; /* fraction; disconnection rule on if >= 0, off if negative */
-    int64_t min_segment_size;   /* voxels */
+    float init_activation;        /* object map at the seed */
+    float pad_value;              /* what unset voxels of the object map look like to the network */
+    float move_threshold;         /* a face maximum at least this moves the FOV there */
+    float segment_threshold;      /* voxels at least this belong to the object */
+    float disco_seed_threshold;   /* fraction; disconnection rule on if >= 0, off if negative */
+    int64_t min_segment_size;     /* voxels */
     int64_t min_boundary_dist[3]; /* zyx voxels between a seed and an existing segment */
 } exa_ffn_options;
 
@@ -36,13 +37,13 @@ typedef struct exa_ffn_layer {
 } exa_ffn_layer;
 
 typedef struct exa_ffn_model {
-    int depth;    /* residual modules; 2*depth 3x3x3 layers and one 1x1x1 head */
-    int features; /* multiple of 8 */
+    int depth;           /* residual modules; 2*depth 3x3x3 layers and one 1x1x1 head */
+    int features;        /* multiple of 8 */
     exa_coord fov[3];    /* zyx voxels, odd */
     exa_coord deltas[3]; /* zyx voxels */
     float image_mean, image_stddev;
     exa_ffn_options options;
-    int layer_count; /* 2*depth + 1: conv0_a, conv0_b, ..., conv{depth-1}_b, conv_lom */
+    int layer_count;       /* 2*depth + 1: conv0_a, conv0_b, ..., conv{depth-1}_b, conv_lom */
     exa_ffn_layer *layers; /* owned */
     char source[512];      /* where the weights came from */
     char source_sha256[65];

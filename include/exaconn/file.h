@@ -32,8 +32,8 @@ exa_status exa_file_read_all(const char *path, size_t max_bytes, char **data, si
 /* path.tmp-PID, write, fsync, close, rename, fsync the folder: readers see the old or the whole new content. */
 exa_status exa_file_write_atomic(const char *path, const void *data, size_t size);
 
-/* The second half of an atomic write made by other means (HDF5, libpng): fsync temporary, rename over final, fsync the
- * folder. On failure the temporary file is removed. */
+/* The second half of an atomic write made by other means (HDF5, libpng): fsync temporary, rename over final, fsync
+ * the folder. On failure the temporary file is removed. */
 exa_status exa_file_commit(const char *temporary, const char *final_path);
 
 /* "final.tmp-PID" for use with exa_file_commit. */

@@ -20,7 +20,8 @@ typedef struct exa_flood_times {
     double total_s;
 } exa_flood_times;
 
-/* Until all `count` canvases are done; each is then finished (exa_canvas_finish). `tick` and `times` may be NULL. */
+/* Until all `count` canvases are done; each is then finished (exa_canvas_finish). `tick` and `times` may be NULL.
+ */
 exa_status exa_flood_run(exa_ffn_net *net, exa_canvas *const *canvases, size_t count, exa_flood_tick *tick,
                          void *context, exa_flood_times *times);
 

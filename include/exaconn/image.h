@@ -1,6 +1,6 @@
-/* A raw image as the network sees it: any element type, normalised on the fly as (float32(raw) - mean) / stddev with
- * a true float32 division (FFN_SEMANTICS A.1). The raw voxels stay in their own type, so a uint8 canvas costs one
- * byte a voxel. */
+/* A raw image as the network sees it: any element type, normalised on the fly as (float32(raw) - mean) / stddev
+ * with a true float32 division (FFN_SEMANTICS A.1). The raw voxels stay in their own type, so a uint8 canvas costs
+ * one byte a voxel. */
 #ifndef EXACONN_IMAGE_H
 #define EXACONN_IMAGE_H
 

@@ -1,10 +1,10 @@
 /* The 3-D image filters from which FFN seeds are made, in the reference's arithmetic.
  *
- * google/ffn builds its seeds with scipy.ndimage on float32 arrays; a seed list is reproduced bit for bit only if the
- * same roundings happen: every 1-D pass accumulates in double and is rounded to float32, symmetric kernels add the two
- * samples of a pair before multiplying, from the farthest pair inward, borders are mirrored with the edge sample
- * repeated (d c b a | a b c d | d c b a). All arrays are dense [z, y, x]; all functions work in place and need no
- * scratch beyond a few lines per thread. `pool` may be NULL.
+ * google/ffn builds its seeds with scipy.ndimage on float32 arrays; a seed list is reproduced bit for bit only if
+ * the same roundings happen: every 1-D pass accumulates in double and is rounded to float32, symmetric kernels add
+ * the two samples of a pair before multiplying, from the farthest pair inward, borders are mirrored with the edge
+ * sample repeated (d c b a | a b c d | d c b a). All arrays are dense [z, y, x]; all functions work in place and
+ * need no scratch beyond a few lines per thread. `pool` may be NULL.
  */
 #ifndef EXACONN_IMAGE_FILTER_H
 #define EXACONN_IMAGE_FILTER_H

@@ -13,7 +13,13 @@
 extern "C" {
 #endif
 
-typedef enum exa_log_level { EXA_LOG_ERROR, EXA_LOG_WARN, EXA_LOG_INFO, EXA_LOG_DEBUG, EXA_LOG_TRACE } exa_log_level;
+typedef enum exa_log_level {
+    EXA_LOG_ERROR,
+    EXA_LOG_WARN,
+    EXA_LOG_INFO,
+    EXA_LOG_DEBUG,
+    EXA_LOG_TRACE
+} exa_log_level;
 
 /* Messages above this level are dropped on stderr; the file keeps everything up to debug. Default: info. */
 void exa_log_set_level(exa_log_level level);

@@ -18,9 +18,10 @@ typedef struct exa_move {
     exa_coord offset[3]; /* zyx from the FOV's centre */
 } exa_move;
 
-/* The moves offered by logits [z, y, x] of shape `fov`: for each axis with a positive delta, the maximum (first in C
- * order) of both faces of the box centre +- deltas, if it is not below `threshold` (a double: the reference does not
- * round it). Equal (score, offset) pairs appear once; order: score, then dz, dy, dx, all descending. Returns how many. */
+/* The moves offered by logits [z, y, x] of shape `fov`: for each axis with a positive delta, the maximum (first in
+ * C order) of both faces of the box centre +- deltas, if it is not below `threshold` (a double: the reference does
+ * not round it). Equal (score, offset) pairs appear once; order: score, then dz, dy, dx, all descending. Returns
+ * how many. */
 int exa_movement_face_max(const float *logits, const exa_coord fov[3], const exa_coord deltas[3], double threshold,
                           exa_move moves[EXA_MOVEMENT_MAX]);
 

@@ -1,7 +1,8 @@
 /* A fixed team of threads for data-parallel loops.
  *
  * The calling thread is member 0. Waiting members spin for at most ~50 us and then sleep, so an idle pool costs
- * nothing. A pool is used by one caller at a time. Loop bodies must not fail loudly: they record into their context.
+ * nothing. A pool is used by one caller at a time. Loop bodies must not fail loudly: they record into their
+ * context.
  */
 #ifndef EXACONN_POOL_H
 #define EXACONN_POOL_H

@@ -21,8 +21,8 @@ typedef struct exa_progress_state {
 
 typedef struct exa_progress exa_progress;
 
-/* `interval_s` between lines (a terminal's bar is redrawn ten times a second). Called at every interval, if not NULL:
- * `report`, e.g. to write a status file. */
+/* `interval_s` between lines (a terminal's bar is redrawn ten times a second). Called at every interval, if not
+ * NULL: `report`, e.g. to write a status file. */
 typedef void exa_progress_report(const exa_progress_state *state, double elapsed_s, double eta_s, void *context);
 exa_status exa_progress_create(double interval_s, exa_progress_report *report, void *context, exa_progress **out);
 

@@ -1,7 +1,7 @@
 /* Where flood filling starts: lists of seeds in the order they are tried.
  *
- * The policies carry google/ffn's names and orders (ffn/inference/seed.py). Each lists only points whose FOV fits the
- * canvas: at least fov/2 voxels from both ends of every axis.
+ * The policies carry google/ffn's names and orders (ffn/inference/seed.py). Each lists only points whose FOV fits
+ * the canvas: at least fov/2 voxels from both ends of every axis.
  */
 #ifndef EXACONN_SEED_H
 #define EXACONN_SEED_H
@@ -27,7 +27,7 @@ typedef struct exa_seed_options {
     exa_coord step[3];        /* grid3d */
     const exa_coord *offsets; /* grid3d; borrowed; the same offset on all three axes, as in the reference */
     int offset_count;
-    const exa_coord *points;  /* list: zyx triples within the canvas, borrowed */
+    const exa_coord *points; /* list: zyx triples within the canvas, borrowed */
     size_t point_count;
 } exa_seed_options;
 

@@ -40,7 +40,8 @@ typedef struct exa_error {
 exa_status exa_error_set(exa_status status, const char *file, int line, const char *format, ...)
     __attribute__((format(printf, 4, 5)));
 
-/* Puts "context: " in front of this thread's message, e.g. the file a lower layer could not name. Returns status. */
+/* Puts "context: " in front of this thread's message, e.g. the file a lower layer could not name. Returns status.
+ */
 exa_status exa_error_context(exa_status status, const char *format, ...) __attribute__((format(printf, 2, 3)));
 
 /* The last error of this thread; borrowed, valid until the next failing call of this thread. */

@@ -22,8 +22,8 @@ typedef struct exa_volume_info {
     const char *name;   /* as given to open; borrowed from the volume */
     const char *format; /* "hdf5" */
     exa_dtype dtype;
-    exa_coord shape[3]; /* zyx */
-    exa_coord chunk[3]; /* zyx storage chunk; 0 = contiguous */
+    exa_coord shape[3];      /* zyx */
+    exa_coord chunk[3];      /* zyx storage chunk; 0 = contiguous */
     double voxel_size_nm[3]; /* zyx; 0 = the volume does not say */
     uint64_t stored_bytes;   /* on disk, 0 if unknown */
     char compression[32];    /* "none", "gzip", "zstd", ... */
@@ -51,8 +51,8 @@ exa_status exa_volume_commit(exa_volume *volume);
 exa_status exa_volume_set_attribute_text(exa_volume *volume, const char *name, const char *text);
 exa_status exa_volume_set_attribute_doubles(exa_volume *volume, const char *name, const double *values, int count);
 
-/* Up to `count` numbers of a stored attribute; *found is false, and `values` untouched, if there is no such attribute
- * or it does not hold exactly `count` numbers. */
+/* Up to `count` numbers of a stored attribute; *found is false, and `values` untouched, if there is no such
+ * attribute or it does not hold exactly `count` numbers. */
 exa_status exa_volume_get_attribute_doubles(exa_volume *volume, const char *name, double *values, int count,
                                             bool *found);
 
@@ -62,8 +62,8 @@ exa_status exa_volume_get_offset(exa_volume *volume, exa_coord offset[3], bool *
 
 exa_status exa_volume_get_info(const exa_volume *volume, exa_volume_info *info);
 
-/* Reads `box` into `data` [z, y, x], dense, converted to `dtype`: integer widening, integer -> float32 and float32 ->
- * float32 are exact or rounded once; a conversion that could lose values (uint64 -> uint32, float -> integer) is
+/* Reads `box` into `data` [z, y, x], dense, converted to `dtype`: integer widening, integer -> float32 and float32
+ * -> float32 are exact or rounded once; a conversion that could lose values (uint64 -> uint32, float -> integer) is
  * checked value by value and refused. EXA_ERR_RANGE for a box that is not inside. */
 exa_status exa_volume_read(exa_volume *volume, const exa_box *box, exa_dtype dtype, void *data);
 
@@ -74,9 +74,9 @@ exa_status exa_volume_write(exa_volume *volume, const exa_box *box, exa_dtype dt
 
 /* The 3-D datasets of a container file. */
 typedef struct exa_volume_list {
-    int count;                            /* of all; only the first EXA_VOLUME_LIST_MAX are named */
-    char name[EXA_VOLUME_LIST_MAX][256];  /* "/raw" */
-    char text[EXA_VOLUME_LIST_MAX][64];   /* "250x250x250 uint8" */
+    int count;                           /* of all; only the first EXA_VOLUME_LIST_MAX are named */
+    char name[EXA_VOLUME_LIST_MAX][256]; /* "/raw" */
+    char text[EXA_VOLUME_LIST_MAX][64];  /* "250x250x250 uint8" */
 } exa_volume_list;
 
 /* Lists what volumes the file at `path` holds. */
@@ -86,7 +86,8 @@ exa_status exa_volume_list_file(const char *path, exa_volume_list *list);
 void exa_volume_close(exa_volume **volume);
 
 /* True if the name looks like a volume name ("x.h5:/y", "x.hdf5:y"); splits it. `dataset` may be empty. */
-exa_status exa_volume_split_name(const char *name, char *path, size_t path_bytes, char *dataset, size_t dataset_bytes);
+exa_status exa_volume_split_name(const char *name, char *path, size_t path_bytes, char *dataset,
+                                 size_t dataset_bytes);
 
 #ifdef __cplusplus
 }

@@ -23,7 +23,8 @@ SIMD_INLINE void direct_block(const int M, const int N, const direct_row *row) {
     SIMD_UNROLL
     for (int m = 0; m < M; m++) {
         SIMD_UNROLL
-        for (int n = 0; n < N; n++) acc[m][n] = load(row->args->packed + row->channel + (size_t)n * EXA_SIMD_FLOATS);
+        for (int n = 0; n < N; n++)
+            acc[m][n] = load(row->args->packed + row->channel + (size_t)n * EXA_SIMD_FLOATS);
     }
 #pragma GCC unroll 1
     for (size_t tap = 0; tap < 27; tap++) {
@@ -42,14 +43,17 @@ static __attribute__((noinline)) void direct_dispatch(int m, int n, const direct
     SIMD_DISPATCH(m, n, direct_block, row)
 }
 
-static size_t bias_floats(const exa_conv3d_plan *plan) { return ((size_t)plan->out_stride + 15) / 16 * 16; }
+static size_t bias_floats(const exa_conv3d_plan *plan) {
+    return ((size_t)plan->out_stride + 15) / 16 * 16;
+}
 
 static void direct_run(const exa_conv3d_plan *plan, const exa_conv3d_args *args, size_t begin, size_t end) {
     const float *weights = args->packed + bias_floats(plan);
     int vectors = plan->out_stride / EXA_SIMD_FLOATS, width = plan->shape[2], blocks = block_count(width);
 
     for (size_t r = begin; r < end; r++) {
-        size_t first = exa_conv3d_grid_index(plan, (int)(r / (size_t)plan->shape[1]), (int)(r % (size_t)plan->shape[1]), 0);
+        size_t first =
+            exa_conv3d_grid_index(plan, (int)(r / (size_t)plan->shape[1]), (int)(r % (size_t)plan->shape[1]), 0);
         for (int v = 0; v < vectors; v += SIMD_BLOCK) {
             size_t channel = (size_t)v * EXA_SIMD_FLOATS;
             int n = vectors - v < SIMD_BLOCK ? vectors - v : SIMD_BLOCK;

@@ -1,7 +1,8 @@
-/* Winograd convolution F(3x3x3, 3x3x3): 125 products per tile and channel pair instead of 729 (Winograd 1980; Lavin and
- * Gray 2016; the matrices are in conv3d_simd.h).
+/* Winograd convolution F(3x3x3, 3x3x3): 125 products per tile and channel pair instead of 729 (Winograd 1980; Lavin
+ * and Gray 2016; the matrices are in conv3d_simd.h).
  *
- * The unit of work is a row of tiles along x. The transforms of one axis are done as early as neighbours can share them:
+ * The unit of work is a row of tiles along x. The transforms of one axis are done as early as neighbours can share
+ * them:
  *
  *   5 planes of input rows --z--> ring of 5 rows [pz][x][C]      3 new rows per row of tiles; lives in L2
  *   each pz:      5 ring rows --y--> points [py][x][C]           from here on all but the weights stays in L1
@@ -19,10 +20,10 @@
 typedef struct work {
     const exa_conv3d_plan *plan;
     const exa_conv3d_args *args;
-    const float *weights; /* [pz][py][px][packed matrix] */
-    size_t tiles;         /* along x */
-    size_t in_line;       /* floats of a grid row of the input */
-    size_t out_line;      /* floats of 3 * tiles output voxels */
+    const float *weights;       /* [pz][py][px][packed matrix] */
+    size_t tiles;               /* along x */
+    size_t in_line;             /* floats of a grid row of the input */
+    size_t out_line;            /* floats of 3 * tiles output voxels */
     size_t in_tiles, out_tiles; /* floats of [tiles][channels] */
     float *ring, *points, *in, *product, *lines, *planes;
 } work;
@@ -122,7 +123,8 @@ SIMD_INLINE void product_tile(const int M, const int N, const product_block *p) 
         SIMD_UNROLL
         for (int m = 0; m < M; m++) {
             SIMD_UNROLL
-            for (int n = 0; n < N; n++) store(out + (size_t)m * p->out_stride + (size_t)n * EXA_SIMD_FLOATS, acc[m][n]);
+            for (int n = 0; n < N; n++)
+                store(out + (size_t)m * p->out_stride + (size_t)n * EXA_SIMD_FLOATS, acc[m][n]);
         }
         in += p->in_tiles;
         out += p->out_tiles;
@@ -138,8 +140,11 @@ static __attribute__((noinline)) void product_dispatch(int m, int n, const produ
 static void multiply(const work *w, size_t pz, size_t py) {
     const exa_conv3d_plan *plan = w->plan;
     int vectors = plan->out_stride / EXA_SIMD_FLOATS, blocks = block_count((int)w->tiles);
-    product_block p = {.in_tiles = w->in_tiles, .out_tiles = w->out_tiles, .K = (size_t)plan->cin,
-                       .in_stride = (size_t)plan->in_stride, .out_stride = (size_t)plan->out_stride};
+    product_block p = {.in_tiles = w->in_tiles,
+                       .out_tiles = w->out_tiles,
+                       .K = (size_t)plan->cin,
+                       .in_stride = (size_t)plan->in_stride,
+                       .out_stride = (size_t)plan->out_stride};
     const float *weights;
 
     p.matrix = p.K * p.out_stride;
@@ -221,8 +226,8 @@ static void tile_row(const work *w, size_t tz, size_t ty) {
     untransform_z(w, tz, ty);
 }
 
-void SIMD_CAT(exa_winograd_run_, EXA_SIMD_NAME)(const exa_conv3d_plan *plan, const exa_conv3d_args *args, size_t begin,
-                                                size_t end, float *scratch) {
+void SIMD_CAT(exa_winograd_run_, EXA_SIMD_NAME)(const exa_conv3d_plan *plan, const exa_conv3d_args *args,
+                                                size_t begin, size_t end, float *scratch) {
     exa_winograd_scratch s = exa_winograd_scratch_of(plan);
     size_t height = ((size_t)plan->shape[1] + TILE - 1) / TILE;
     work w = {.plan = plan, .args = args, .tiles = ((size_t)plan->shape[2] + TILE - 1) / TILE};

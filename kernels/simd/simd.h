@@ -1,10 +1,10 @@
 /* Vectors of EXA_SIMD_FLOATS floats by the compilers' vector extensions, and the register block that all matrix
  * products here are made of. Each build defines EXA_SIMD_NAME (portable, avx2, avx512).
  *
- * A register block holds SIMD_ROWS x SIMD_BLOCK accumulators. Per input channel it loads SIMD_BLOCK weight vectors and
- * SIMD_ROWS broadcast inputs for SIMD_ROWS * SIMD_BLOCK multiply-adds: with 11 x 2 that is 13 loads for 22 of them,
- * well under the two loads per cycle a core has. Broadcasts are explicit, as folded into each multiply-add they would be
- * 22 loads and the bottleneck.
+ * A register block holds SIMD_ROWS x SIMD_BLOCK accumulators. Per input channel it loads SIMD_BLOCK weight vectors
+ * and SIMD_ROWS broadcast inputs for SIMD_ROWS * SIMD_BLOCK multiply-adds: with 11 x 2 that is 13 loads for 22 of
+ * them, well under the two loads per cycle a core has. Broadcasts are explicit, as folded into each multiply-add
+ * they would be 22 loads and the bottleneck.
  */
 #ifndef EXA_SIMD_H
 #define EXA_SIMD_H
@@ -31,8 +31,12 @@ typedef int vec_mask __attribute__((vector_size(EXA_SIMD_FLOATS * 4), may_alias)
 #endif
 #define SIMD_INLINE static inline __attribute__((always_inline))
 
-SIMD_INLINE vec load(const float *p) { return *(const vec *)p; }
-SIMD_INLINE void store(float *p, vec v) { *(vec *)p = v; }
+SIMD_INLINE vec load(const float *p) {
+    return *(const vec *)p;
+}
+SIMD_INLINE void store(float *p, vec v) {
+    *(vec *)p = v;
+}
 
 /* max(v, 0); a NaN becomes 0 as in the reference. */
 SIMD_INLINE vec relu(vec v) {
@@ -53,8 +57,8 @@ SIMD_INLINE void finish(const exa_conv3d_args *args, size_t at, vec v) {
 
 /* acc[m][n] += a[m * lda + k] * w[(k * N + n) vectors] for k < K; M and N are constants at every call. No
  * software prefetch: weights read straight on come from L2 as fast without (measured on Emerald Rapids). */
-SIMD_INLINE void multiply_block(vec acc[SIMD_ROWS][SIMD_BLOCK], const float *a, size_t lda, const float *w, size_t K,
-                                const int M, const int N) {
+SIMD_INLINE void multiply_block(vec acc[SIMD_ROWS][SIMD_BLOCK], const float *a, size_t lda, const float *w,
+                                size_t K, const int M, const int N) {
     const float *rows[(SIMD_ROWS + SIMD_GROUP - 1) / SIMD_GROUP];
 
     SIMD_UNROLL
@@ -109,10 +113,14 @@ SIMD_INLINE void multiply_block(vec acc[SIMD_ROWS][SIMD_BLOCK], const float *a, 
     }
 
 /* `count` rows in nearly equal blocks of at most SIMD_ROWS: the number of blocks, and the first row of block i. */
-SIMD_INLINE int block_count(int count) { return (count + SIMD_ROWS - 1) / SIMD_ROWS; }
-SIMD_INLINE int block_first(int count, int blocks, int i) { return (int)((long)count * i / blocks); }
+SIMD_INLINE int block_count(int count) {
+    return (count + SIMD_ROWS - 1) / SIMD_ROWS;
+}
+SIMD_INLINE int block_first(int count, int blocks, int i) {
+    return (int)((long)count * i / blocks);
+}
 
 /* Shared between the two sources of one build. */
-void SIMD_CAT(exa_winograd_run_, EXA_SIMD_NAME)(const exa_conv3d_plan *plan, const exa_conv3d_args *args, size_t begin,
-                                                size_t end, float *scratch);
+void SIMD_CAT(exa_winograd_run_, EXA_SIMD_NAME)(const exa_conv3d_plan *plan, const exa_conv3d_args *args,
+                                                size_t begin, size_t end, float *scratch);
 #endif

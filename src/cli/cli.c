@@ -79,8 +79,7 @@ static void print_error(const exa_error *error, exa_log_level level) {
     const char *hint = strstr(error->message, "Hint: ");
     size_t length = hint ? (size_t)(hint - error->message) : strlen(error->message);
 
-    while (length && strchr(" .", error->message[length - 1]))
-        length--;
+    while (length && strchr(" .", error->message[length - 1])) length--;
     fprintf(stderr, "exaconn: error: %.*s\n", (int)length, error->message);
     if (hint) fprintf(stderr, "  hint: %s\n", hint + strlen("Hint: "));
     if (level >= EXA_LOG_DEBUG && error->file) {

@@ -81,13 +81,11 @@ void exa_cli_write_completion(FILE *to) {
     const exa_cli_command *const *commands = exa_cli_commands(&count);
 
     fprintf(to, "%s    local commands='", head);
-    for (size_t i = 0; i < count; i++)
-        fprintf(to, "%s%s", i ? " " : "", commands[i]->name);
+    for (size_t i = 0; i < count; i++) fprintf(to, "%s%s", i ? " " : "", commands[i]->name);
     fprintf(to, "'\n    local global='");
     put_names(to, exa_cli_global_options);
     fprintf(to, "'\n%s    case \"$command $prev\" in\n", find_command);
-    for (size_t i = 0; i < count; i++)
-        put_values(to, commands[i]->name, commands[i]->options);
+    for (size_t i = 0; i < count; i++) put_values(to, commands[i]->name, commands[i]->options);
     put_values(to, "*", exa_cli_global_options);
     fprintf(to, "    *)\n        case \"$command $cur\" in\n        ' -'*) words=\"$global\" ;;\n");
     for (size_t i = 0; i < count; i++) {
@@ -96,7 +94,6 @@ void exa_cli_write_completion(FILE *to) {
         fprintf(to, "\" ;;\n");
     }
     fprintf(to, "        *)\n        case $command in\n        '') words=\"$commands\" ;;\n");
-    for (size_t i = 0; i < count; i++)
-        put_positional(to, commands[i]);
+    for (size_t i = 0; i < count; i++) put_positional(to, commands[i]);
     fprintf(to, "        esac ;;\n        esac ;;\n    esac\n%s", reply);
 }

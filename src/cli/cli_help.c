@@ -58,8 +58,7 @@ static void print_option(FILE *to, const exa_cli_option *option) {
 static void print_options(FILE *to, const char *title, const exa_cli_option *options) {
     if (!options || !options->name) return;
     fprintf(to, "\n%s:\n", title);
-    for (; options->name; options++)
-        print_option(to, options);
+    for (; options->name; options++) print_option(to, options);
 }
 
 static void print_examples(FILE *to, const char *lines) {
@@ -86,8 +85,7 @@ void exa_cli_write_usage(FILE *to) {
             "exaconn %s: from a 3-D electron-microscopy volume to neurons\n\n"
             "Usage: exaconn [OPTIONS] COMMAND ...\n\nCommands:\n",
             exa_version_get()->version);
-    for (size_t i = 0; i < count; i++)
-        fprintf(to, "  %-14s %s\n", commands[i]->name, commands[i]->summary);
+    for (size_t i = 0; i < count; i++) fprintf(to, "  %-14s %s\n", commands[i]->name, commands[i]->summary);
     print_options(to, "Options of every command", exa_cli_global_options);
     print_examples(to, "exaconn config --defaults > job.json\n"
                        "exaconn plan job.json\n"
@@ -189,8 +187,7 @@ void exa_cli_write_man(FILE *to) {
             exa_version_get()->version);
     put_roff_options(to, exa_cli_global_options);
     fputs(".SH COMMANDS\n", to);
-    for (size_t i = 0; i < count; i++)
-        put_roff_command(to, commands[i]);
+    for (size_t i = 0; i < count; i++) put_roff_command(to, commands[i]);
     fputs(".SH EXIT STATUS\n", to);
     for (const exa_cli_exit_code *e = exa_cli_exit_codes; e->meaning; e++) {
         fprintf(to, ".TP\n.B %d\n", e->code);

@@ -43,8 +43,7 @@ static exa_status fail_unknown(const exa_cli_arguments *a, const char *name, siz
     size_t count = 0;
 
     for (int t = 0; t < 2; t++) {
-        for (const exa_cli_option *o = tables[t]; o && o->name && count < MAX_NAMES; o++)
-            names[count++] = o->name;
+        for (const exa_cli_option *o = tables[t]; o && o->name && count < MAX_NAMES; o++) names[count++] = o->name;
     }
     snprintf(word, sizeof word, "%.*s", (int)(length < 63 ? length : 63), name);
     near = exa_suggest(word, names, count);
@@ -59,8 +58,7 @@ exa_status exa_cli_unknown_command(const char *name) {
     size_t count;
     const exa_cli_command *const *commands = exa_cli_commands(&count);
 
-    for (size_t i = 0; i < count; i++)
-        names[i] = commands[i]->name;
+    for (size_t i = 0; i < count; i++) names[i] = commands[i]->name;
     near = exa_suggest(name, names, count);
     if (near) {
         return EXA_FAIL(EXA_ERR_CONFIG, "there is no command '%.100s'. Hint: did you mean `exaconn %s`?", name,

@@ -41,8 +41,7 @@ static exa_status run(const exa_cli_arguments *arguments) {
     exa_job job;
     int given = 0;
 
-    for (size_t i = 0; i < sizeof modes / sizeof *modes; i++)
-        given += exa_cli_has(arguments, modes[i]);
+    for (size_t i = 0; i < sizeof modes / sizeof *modes; i++) given += exa_cli_has(arguments, modes[i]);
     EXA_CHECK(given == 1, EXA_ERR_CONFIG,
               "`exaconn config` needs exactly one of --defaults, --check, --effective, "
               "--schema and --markdown. Hint: exaconn config --check job.json");

@@ -65,8 +65,7 @@ static exa_status find_offset(const exa_cli_arguments *arguments, comparison *c,
     if (*found) return EXA_OK;
     EXA_TRY(exa_volume_get_offset(c->segmentation, own, &own_found));
     EXA_TRY(exa_volume_get_offset(c->truth, of_truth, &truth_found));
-    for (int a = 0; a < 3; a++)
-        c->offset[a] = own[a] - of_truth[a];
+    for (int a = 0; a < 3; a++) c->offset[a] = own[a] - of_truth[a];
     *found = own_found || truth_found;
     return EXA_OK;
 }
@@ -101,8 +100,7 @@ static exa_status find_box(const exa_cli_arguments *arguments, comparison *c) {
               "at offset %lld,%lld,%lld '%s' does not meet '%s'", (long long)c->offset[0], (long long)c->offset[1],
               (long long)c->offset[2], s.name, t.name);
     c->box = both;
-    for (int a = 0; a < 3; a++)
-        c->box.start[a] -= c->offset[a];
+    for (int a = 0; a < 3; a++) c->box.start[a] -= c->offset[a];
     return EXA_OK;
 }
 

@@ -88,8 +88,7 @@ static exa_status run_version(const exa_cli_arguments *arguments) {
     list_facts(facts);
     if (exa_cli_has(arguments, "json")) return print_version_json(facts);
     printf("exaconn %s\n", facts[0].value);
-    for (int i = 1; i < FACTS; i++)
-        printf("  %-12s %s\n", facts[i].label, facts[i].value);
+    for (int i = 1; i < FACTS; i++) printf("  %-12s %s\n", facts[i].label, facts[i].value);
     return EXA_OK;
 }
 

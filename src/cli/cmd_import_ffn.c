@@ -98,8 +98,7 @@ static void print_text(const exa_ffn_model *m, const exa_ffn_import_facts *facts
 
 static void add_triple(cJSON *to, const char *name, const int64_t zyx[3]) {
     cJSON *list = cJSON_AddArrayToObject(to, name);
-    for (int a = 0; list && a < 3; a++)
-        cJSON_AddItemToArray(list, cJSON_CreateNumber((double)zyx[a]));
+    for (int a = 0; list && a < 3; a++) cJSON_AddItemToArray(list, cJSON_CreateNumber((double)zyx[a]));
 }
 
 static void add_options(cJSON *to, const exa_ffn_options *o) {

@@ -44,8 +44,7 @@ static exa_status prepare(const exa_cli_arguments *arguments, const exa_image_st
         o->shape[a] = stack->shape[a];
         o->chunk[a] = CHUNK_VX;
     }
-    while (o->chunk[0] > 1 && o->chunk[0] * slice_bytes > SLAB_BYTES)
-        o->chunk[0] /= 2;
+    while (o->chunk[0] > 1 && o->chunk[0] * slice_bytes > SLAB_BYTES) o->chunk[0] /= 2;
     return parse_voxel_size(exa_cli_text(arguments, "voxel-size"), o->voxel_size_nm);
 }
 

@@ -29,8 +29,7 @@ static void add_name(report *r, const char *name) {
     if (r->json) {
         exa_json_text_add(&r->text, "%s\n  \"%s\": ", r->first ? "" : ",", name);
     } else {
-        for (; name[i] && i < sizeof label - 1; i++)
-            label[i] = name[i] == '_' ? ' ' : name[i];
+        for (; name[i] && i < sizeof label - 1; i++) label[i] = name[i] == '_' ? ' ' : name[i];
         label[i] = 0;
         exa_json_text_add(&r->text, "%-22s ", label);
     }
@@ -294,11 +293,11 @@ const exa_cli_command exa_cmd_info = {
     .positional_min = 0,
     .positional_max = 1,
     .summary = "say what a file or folder is, or what this machine has",
-    .description =
-        "PATH is a weights file, a volume (FILE.h5:/DATASET, or FILE.h5 for its only one or a list of them) or a run "
-        "directory. A weights file is verified by its checksum. Triples are z, y, x; a chunk of 0 means "
-        "contiguous, a voxel size of 0 means unknown.\n"
-        "--devices tells the processor, the cores and the memory this process may use, and the GPUs.",
+    .description = "PATH is a weights file, a volume (FILE.h5:/DATASET, or FILE.h5 for its only one or a list of "
+                   "them) or a run "
+                   "directory. A weights file is verified by its checksum. Triples are z, y, x; a chunk of 0 means "
+                   "contiguous, a voxel size of 0 means unknown.\n"
+                   "--devices tells the processor, the cores and the memory this process may use, and the GPUs.",
     .example = "exaconn info ffn.h5\n"
                "exaconn info --json fib25.h5:/raw\n"
                "exaconn info RUN\n"

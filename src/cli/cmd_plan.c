@@ -25,16 +25,17 @@ static void print_text(const plan_facts *f) {
     printf("box        start %lld,%lld,%lld shape %lld,%lld,%lld (z,y,x): %lld voxels\n", (long long)b->start[0],
            (long long)b->start[1], (long long)b->start[2], (long long)b->shape[0], (long long)b->shape[1],
            (long long)b->shape[2], (long long)f->inputs.voxels);
-    printf("network    depth %d, %d features, %.2f GFLOP a step\n", f->inputs.model->depth, f->inputs.model->features,
-           p->flops_per_step * 1e-9);
+    printf("network    depth %d, %d features, %.2f GFLOP a step\n", f->inputs.model->depth,
+           f->inputs.model->features, p->flops_per_step * 1e-9);
     printf("memory     %s peak: %.1f bytes a voxel + %s for the network; available %s%s\n",
            exa_format_bytes((double)p->peak_bytes, a), p->bytes_per_voxel,
            exa_format_bytes((double)p->network_bytes, c), exa_format_bytes((double)p->available_bytes, d),
            f->fits ? "" : "  ** does not fit **");
     printf("output     at most %s before compression\n", exa_format_bytes((double)p->output_bytes_max, a));
-    printf("steps      about %.0f (estimate: %.3f per %lldx%lldx%lld cell that a FOV centre can reach, as published for FIB-25)\n", p->steps,
-           EXA_PLAN_STEPS_PER_CELL, (long long)f->inputs.model->deltas[0], (long long)f->inputs.model->deltas[1],
-           (long long)f->inputs.model->deltas[2]);
+    printf("steps      about %.0f (estimate: %.3f per %lldx%lldx%lld cell that a FOV centre can reach, as "
+           "published for FIB-25)\n",
+           p->steps, EXA_PLAN_STEPS_PER_CELL, (long long)f->inputs.model->deltas[0],
+           (long long)f->inputs.model->deltas[1], (long long)f->inputs.model->deltas[2]);
     if (p->seconds_per_step > 0) {
         printf("time       about %s with %d threads here: %.1f ms a step (measured), %.1f core-hours\n",
                exa_format_duration(p->steps * p->seconds_per_step, a), f->threads, p->seconds_per_step * 1e3,
@@ -106,9 +107,10 @@ const exa_cli_command exa_cmd_plan = {
     .positional_min = 1,
     .positional_max = 1,
     .summary = "say what a job needs: memory, steps, time, output",
-    .description = "Opens the job's inputs and checks them as `run` would, then prints predicted memory, output size "
-                   "and an estimate of the FFN steps. No voxel is read and nothing is written. With --measure a few "
-                   "steps of the job's network are timed on this machine and the time follows from them.",
+    .description =
+        "Opens the job's inputs and checks them as `run` would, then prints predicted memory, output size "
+        "and an estimate of the FFN steps. No voxel is read and nothing is written. With --measure a few "
+        "steps of the job's network are timed on this machine and the time follows from them.",
     .example = "exaconn plan job.json\n"
                "exaconn plan --measure --json job.json",
     .options = (const exa_cli_option[]){{"measure", 'm', EXA_CLI_FLAG, NULL, "time a few network steps here"},

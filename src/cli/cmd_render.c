@@ -109,8 +109,7 @@ static exa_status find_offset(const exa_cli_arguments *arguments, const char *op
 
     if (option && exa_cli_triple(arguments, option, offset)) return EXA_OK;
     EXA_TRY(exa_volume_get_offset(volume, offset, &found));
-    for (int a = 0; a < 3 && found; a++)
-        offset[a] -= s->raw_offset[a];
+    for (int a = 0; a < 3 && found; a++) offset[a] -= s->raw_offset[a];
     return EXA_OK;
 }
 
@@ -131,8 +130,7 @@ static exa_status read_common(const slice *s, exa_volume *volume, const exa_coor
         return EXA_OK;
     }
     there = common;
-    for (int a = 0; a < 3; a++)
-        there.start[a] -= offset[a];
+    for (int a = 0; a < 3; a++) there.start[a] -= offset[a];
     EXA_TRY(exa_alloc((size_t)n, sizeof *dense, "labels of the slice", &dense));
     st = exa_volume_read(volume, &there, EXA_U64, dense);
     if (st == EXA_OK) place_labels(s, &common, dense, labels);

@@ -62,7 +62,8 @@ static void print_text(const char *directory, const char *state, const cJSON *st
         }
         printf("\n");
     }
-    if (strcmp(state, "interrupted") == 0) printf("  the same `exaconn run` begins again; nothing partial was left\n");
+    if (strcmp(state, "interrupted") == 0)
+        printf("  the same `exaconn run` begins again; nothing partial was left\n");
     if (strcmp(state, "failed") == 0) printf("  why: the end of %s/run.log\n", directory);
 }
 
@@ -87,9 +88,10 @@ static exa_status run(const exa_cli_arguments *arguments) {
     cJSON *status = NULL;
     exa_status st = EXA_OK;
 
-    EXA_CHECK(exa_run_directory_recognise(directory, &running), EXA_ERR_IO,
-              "'%s' is not a run directory (it has no job.json). Hint: name the folder that the job calls \"output\"",
-              directory);
+    EXA_CHECK(
+        exa_run_directory_recognise(directory, &running), EXA_ERR_IO,
+        "'%s' is not a run directory (it has no job.json). Hint: name the folder that the job calls \"output\"",
+        directory);
     EXA_TRY(exa_path_join(summary, directory, "summary.json"));
     EXA_TRY(exa_path_join(status_path, directory, "status.json"));
     if (exa_file_exists(status_path)) EXA_TRY(read_json(directory, "status.json", &status));
@@ -109,8 +111,9 @@ const exa_cli_command exa_cmd_status = {
     .positional_min = 1,
     .positional_max = 1,
     .summary = "how far a run is",
-    .description = "Reads a run directory and says whether it is running, complete, failed or interrupted, and how far "
-                   "it came. Works from another shell or node while the run goes on.",
+    .description =
+        "Reads a run directory and says whether it is running, complete, failed or interrupted, and how far "
+        "it came. Works from another shell or node while the run goes on.",
     .example = "exaconn status RUN\n"
                "exaconn status --json RUN",
     .options = (const exa_cli_option[]){{"json", 0, EXA_CLI_FLAG, NULL, "print JSON"}, {0}},

@@ -50,8 +50,8 @@ exa_status exa_box_voxels(const exa_box *box, int64_t *voxels) {
 }
 
 exa_status exa_size_mul(size_t count, size_t size, size_t *bytes) {
-    EXA_CHECK(!__builtin_mul_overflow(count, size, bytes), EXA_ERR_RANGE, "%zu elements of %zu bytes overflow", count,
-              size);
+    EXA_CHECK(!__builtin_mul_overflow(count, size, bytes), EXA_ERR_RANGE, "%zu elements of %zu bytes overflow",
+              count, size);
     return EXA_OK;
 }
 

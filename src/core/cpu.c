@@ -41,7 +41,9 @@ exa_isa exa_cpu_best_isa(void) {
     return EXA_ISA_PORTABLE;
 }
 
-bool exa_cpu_has(exa_isa isa) { return isa <= exa_cpu_best_isa(); }
+bool exa_cpu_has(exa_isa isa) {
+    return isa <= exa_cpu_best_isa();
+}
 
 const char *exa_isa_name(exa_isa isa) {
     static const char *const names[] = {"auto", "portable", "avx2", "avx512"};
@@ -176,12 +178,14 @@ static void read_model(void) {
 }
 
 static void load_once(void) {
-    long pages = sysconf(_SC_PHYS_PAGES), page_bytes = sysconf(_SC_PAGESIZE), online = sysconf(_SC_NPROCESSORS_ONLN);
+    long pages = sysconf(_SC_PHYS_PAGES), page_bytes = sysconf(_SC_PAGESIZE),
+         online = sysconf(_SC_NPROCESSORS_ONLN);
 
     load_topology();
     if (cpu.topology) {
         while (usable_core(cpu.cores_bound)) cpu.cores_bound++;
-        if (cpu.cores_bound == 0) cpu.cores_bound = hwloc_bitmap_weight(cpu.mask); /* no core objects: count threads */
+        if (cpu.cores_bound == 0)
+            cpu.cores_bound = hwloc_bitmap_weight(cpu.mask); /* no core objects: count threads */
     } else {
         cpu.cores_bound = online > 0 ? (int)online : 1;
     }

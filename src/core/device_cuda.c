@@ -24,7 +24,9 @@ exa_status exa_device_get(int index, exa_device *device) {
     EXA_CHECK(index >= 0 && index < count, EXA_ERR_RANGE, "there is no device %d; %d are visible", index, count);
     error = cudaGetDeviceProperties(&p, index);
     EXA_CHECK(error == cudaSuccess, EXA_ERR_DEVICE, "device %d: %s", index, cudaGetErrorString(error));
-    *device = (exa_device){.major = p.major, .minor = p.minor, .multiprocessors = p.multiProcessorCount,
+    *device = (exa_device){.major = p.major,
+                           .minor = p.minor,
+                           .multiprocessors = p.multiProcessorCount,
                            .memory_bytes = p.totalGlobalMem};
     snprintf(device->name, sizeof device->name, "%.255s", p.name);
     return EXA_OK;

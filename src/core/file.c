@@ -28,8 +28,7 @@ exa_status exa_path_join(char out[EXA_PATH_BYTES], const char *directory, const 
     char joined[EXA_PATH_BYTES];
     size_t length = strlen(directory);
 
-    while (*name == '/' && length > 0)
-        name++;
+    while (*name == '/' && length > 0) name++;
     const char *slash = length == 0 || directory[length - 1] == '/' ? "" : "/";
     int n = snprintf(joined, sizeof joined, "%s%s%s", directory, slash, name);
     EXA_CHECK(n >= 0 && n < (int)sizeof joined, EXA_ERR_RANGE, "path longer than %d bytes: '%.80s...'",

@@ -31,8 +31,7 @@ static pthread_once_t crc_once = PTHREAD_ONCE_INIT;
 static void fill_tables(void) {
     for (uint32_t b = 0; b < 256; b++) {
         uint32_t crc = b;
-        for (int bit = 0; bit < 8; bit++)
-            crc = (crc >> 1) ^ ((crc & 1) ? 0x82F63B78u : 0);
+        for (int bit = 0; bit < 8; bit++) crc = (crc >> 1) ^ ((crc & 1) ? 0x82F63B78u : 0);
         crc_table[0][b] = crc;
     }
     for (int k = 1; k < 4; k++) {
@@ -49,8 +48,7 @@ static uint32_t crc_by_table(uint32_t crc, const unsigned char *p, size_t n) {
         crc = crc_table[3][crc & 0xFF] ^ crc_table[2][(crc >> 8) & 0xFF] ^ crc_table[1][(crc >> 16) & 0xFF] ^
               crc_table[0][crc >> 24];
     }
-    for (; n > 0; n--)
-        crc = (crc >> 8) ^ crc_table[0][(crc ^ *p++) & 0xFF];
+    for (; n > 0; n--) crc = (crc >> 8) ^ crc_table[0][(crc ^ *p++) & 0xFF];
     return crc;
 }
 
@@ -64,8 +62,7 @@ __attribute__((target("sse4.2"))) static uint32_t crc_by_instruction(uint32_t cr
         wide = _mm_crc32_u64(wide, word);
     }
     crc = (uint32_t)wide;
-    for (; n > 0; n--)
-        crc = _mm_crc32_u8(crc, *p++);
+    for (; n > 0; n--) crc = _mm_crc32_u8(crc, *p++);
     return crc;
 }
 
@@ -80,8 +77,7 @@ static uint32_t crc_by_instruction(uint32_t crc, const unsigned char *p, size_t 
         memcpy(&word, p, sizeof word);
         __asm__(".arch_extension crc\n\tcrc32cx %w0, %w0, %x1" : "+r"(crc) : "r"(word));
     }
-    for (; n > 0; n--)
-        __asm__(".arch_extension crc\n\tcrc32cb %w0, %w0, %w1" : "+r"(crc) : "r"((uint32_t)*p++));
+    for (; n > 0; n--) __asm__(".arch_extension crc\n\tcrc32cb %w0, %w0, %w1" : "+r"(crc) : "r"((uint32_t)*p++));
     return crc;
 }
 

@@ -136,8 +136,7 @@ static exa_status check_rules(const exa_job *job, const char *origin) {
 static bool has_scheme(const char *name) {
     const char *p = name;
 
-    while (isalnum((unsigned char)*p) || *p == '+')
-        p++;
+    while (isalnum((unsigned char)*p) || *p == '+') p++;
     return p > name && (strncmp(p, "://", 3) == 0 || strncmp(name, "phantom:", 8) == 0);
 }
 
@@ -151,8 +150,7 @@ static exa_status resolve_paths(exa_job *job, const char *base_dir, const char *
         if ((key->kind != EXA_JOB_FILE && key->kind != EXA_JOB_VOLUME) || !*field) continue;
         if (**field == '/' || (key->kind == EXA_JOB_VOLUME && has_scheme(*field))) continue;
         name = *field;
-        while (strncmp(name, "./", 2) == 0 && name[2] && name[2] != '/')
-            name += 2;
+        while (strncmp(name, "./", 2) == 0 && name[2] && name[2] != '/') name += 2;
         bytes = strlen(base_dir) + strlen(name) + 2;
         joined = malloc(bytes);
         EXA_CHECK(joined, EXA_ERR_MEMORY, "cannot allocate memory for the path of '%s'", key->path);
@@ -170,8 +168,7 @@ static exa_status resolve_paths(exa_job *job, const char *base_dir, const char *
 
 void exa_job_destroy(exa_job *job) {
     if (!job) return;
-    for (size_t i = 0; i < exa_job_key_count; i++)
-        exa_job_free_value(job, &exa_job_keys[i]);
+    for (size_t i = 0; i < exa_job_key_count; i++) exa_job_free_value(job, &exa_job_keys[i]);
     memset(job, 0, sizeof *job);
 }
 
@@ -180,8 +177,7 @@ exa_status exa_job_defaults(exa_job *job) {
     exa_status st = EXA_OK;
 
     memset(&fresh, 0, sizeof fresh);
-    for (size_t i = 0; i < exa_job_key_count && st == EXA_OK; i++)
-        st = set_default(&fresh, &exa_job_keys[i]);
+    for (size_t i = 0; i < exa_job_key_count && st == EXA_OK; i++) st = set_default(&fresh, &exa_job_keys[i]);
     if (st != EXA_OK) {
         exa_job_destroy(&fresh);
         return st;
@@ -325,8 +321,7 @@ exa_status exa_job_parse_points(const char *text, size_t size, const char *origi
     size_t first = 0;
     exa_status st;
 
-    while (first < size && text[first] && strchr(" \t\r\n", text[first]))
-        first++;
+    while (first < size && text[first] && strchr(" \t\r\n", text[first])) first++;
     st = first < size && text[first] == '[' ? read_json_points(text, size, origin, &list)
                                             : read_text_points(text, size, origin, &list);
     if (st == EXA_OK && list.count == 0) {

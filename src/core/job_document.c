@@ -95,8 +95,7 @@ static void add_constraints(const exa_job_key *key, exa_json_text *text) {
     case EXA_JOB_REAL: add_limits(key, text); break;
     case EXA_JOB_NAME:
         exa_json_text_add(text, ", \"enum\": [");
-        for (size_t i = 0; key->names[i]; i++)
-            exa_json_text_add(text, "%s\"%s\"", i ? ", " : "", key->names[i]);
+        for (size_t i = 0; key->names[i]; i++) exa_json_text_add(text, "%s\"%s\"", i ? ", " : "", key->names[i]);
         exa_json_text_add(text, "]");
         break;
     case EXA_JOB_TRIPLE:
@@ -205,8 +204,7 @@ exa_status exa_job_schema(char **out) {
                              "      \"description\": \"Where this schema is, for editors; ignored.\",\n"
                              "      \"type\": \"string\"\n    },");
     add_key_schemas(NULL, "    ", &text);
-    for (size_t i = 0; i < exa_job_section_count; i++)
-        add_section_schema(&exa_job_sections[i], &text);
+    for (size_t i = 0; i < exa_job_section_count; i++) add_section_schema(&exa_job_sections[i], &text);
     exa_json_text_add(&text, "\n  }\n}\n");
     return exa_json_text_take(&text, out);
 }
@@ -240,8 +238,7 @@ static void add_bound(double value, exa_json_text *text) {
 static void add_allowed(const exa_job_key *key, exa_json_text *text) {
     switch (key->kind) {
     case EXA_JOB_NAME:
-        for (size_t i = 0; key->names[i]; i++)
-            exa_json_text_add(text, "%s`%s`", i ? ", " : "", key->names[i]);
+        for (size_t i = 0; key->names[i]; i++) exa_json_text_add(text, "%s`%s`", i ? ", " : "", key->names[i]);
         break;
     case EXA_JOB_BOOL: break;
     case EXA_JOB_FILE:

@@ -64,8 +64,7 @@ static exa_status read_integer(const place *p, const cJSON *item, int64_t *value
 size_t exa_job_count_characters(const char *text) {
     size_t count = 0;
 
-    for (; *text; text++)
-        count += ((unsigned char)*text & 0xC0) != 0x80;
+    for (; *text; text++) count += ((unsigned char)*text & 0xC0) != 0x80;
     return count;
 }
 
@@ -228,8 +227,7 @@ void exa_job_free_value(exa_job *job, const exa_job_key *key) {
 
 static void write_integers(exa_json_text *text, const int64_t *values, size_t count) {
     exa_json_text_add(text, "[");
-    for (size_t i = 0; i < count; i++)
-        exa_json_text_add(text, "%s%lld", i ? ", " : "", (long long)values[i]);
+    for (size_t i = 0; i < count; i++) exa_json_text_add(text, "%s%lld", i ? ", " : "", (long long)values[i]);
     exa_json_text_add(text, "]");
 }
 

@@ -46,8 +46,7 @@ static int peek(const scanner *s) {
 }
 
 static void skip_space(scanner *s) {
-    while (s->at < s->size && strchr(" \t\r\n", s->text[s->at]) && s->text[s->at])
-        s->at++;
+    while (s->at < s->size && strchr(" \t\r\n", s->text[s->at]) && s->text[s->at]) s->at++;
 }
 
 static bool is_digit(int c) {
@@ -145,8 +144,7 @@ static exa_status scan_string(scanner *s) {
 static size_t scan_digits(scanner *s) {
     size_t begin = s->at;
 
-    while (is_digit(peek(s)))
-        s->at++;
+    while (is_digit(peek(s))) s->at++;
     return s->at - begin;
 }
 
@@ -319,8 +317,7 @@ static bool reserve(exa_json_text *text, size_t more) {
 
     if (text->failed) return false;
     if (more > SIZE_MAX / 4 - text->size) return !(text->failed = true);
-    while (capacity < text->size + more + 1)
-        capacity *= 2;
+    while (capacity < text->size + more + 1) capacity *= 2;
     if (capacity == text->capacity) return true;
     data = realloc(text->data, capacity);
     if (!data) return !(text->failed = true);
@@ -353,8 +350,7 @@ void exa_json_text_add_string(exa_json_text *text, const char *value) {
     exa_json_text_add(text, "\"");
     while (*value) {
         size_t plain = 0;
-        while ((unsigned char)value[plain] >= 0x20 && value[plain] != '"' && value[plain] != '\\')
-            plain++;
+        while ((unsigned char)value[plain] >= 0x20 && value[plain] != '"' && value[plain] != '\\') plain++;
         exa_json_text_add(text, "%.*s", (int)plain, value);
         value += plain;
         if (!*value) break;

@@ -1,9 +1,9 @@
 /* The team of threads: one start signal, one barrier, one way to wait.
  *
  * Both signals are counters ("epochs") that only grow. A waiter watches one until it differs from the value it saw:
- * first spinning, then asleep on a condition variable. The signaller pays for the lock only if somebody sleeps. That
- * no wake-up is lost rests on sequential consistency: the sleeper announces itself and then looks at the epoch, the
- * signaller moves the epoch and then looks for sleepers, so one of them sees the other.
+ * first spinning, then asleep on a condition variable. The signaller pays for the lock only if somebody sleeps.
+ * That no wake-up is lost rests on sequential consistency: the sleeper announces itself and then looks at the
+ * epoch, the signaller moves the epoch and then looks for sleepers, so one of them sees the other.
  *
  * exa_pool_run = start signal + body on every member + barrier.
  */
@@ -43,7 +43,7 @@ typedef struct member {
 struct exa_pool {
     epoch start, finish;
     _Alignas(POOL_LINE_BYTES) atomic_int arrived; /* at the barrier */
-    exa_pool_team_body *body;                      /* written before `start` moves */
+    exa_pool_team_body *body;                     /* written before `start` moves */
     void *context;
     member *members; /* [threads]; 0 is the caller */
     int threads;
@@ -153,8 +153,8 @@ static exa_status start_members(exa_pool *pool) {
         if (rc != 0) break;
     }
     pthread_sigmask(SIG_SETMASK, &before, NULL);
-    EXA_CHECK(rc == 0, EXA_ERR_MEMORY, "cannot start thread %d of %d: %s. Hint: use fewer threads", pool->started + 1,
-              pool->threads, strerror(rc));
+    EXA_CHECK(rc == 0, EXA_ERR_MEMORY, "cannot start thread %d of %d: %s. Hint: use fewer threads",
+              pool->started + 1, pool->threads, strerror(rc));
     return EXA_OK;
 }
 
@@ -194,7 +194,9 @@ void exa_pool_destroy(exa_pool **pool_inout) {
     *pool_inout = NULL;
 }
 
-int exa_pool_threads(const exa_pool *pool) { return pool ? pool->threads : 1; }
+int exa_pool_threads(const exa_pool *pool) {
+    return pool ? pool->threads : 1;
+}
 
 void exa_pool_run(exa_pool *pool, exa_pool_team_body *body, void *context) {
     if (!pool || pool->threads == 1) {

@@ -21,8 +21,7 @@ int exa_suggest_distance(const char *a, const char *b) {
     size_t na = strlen(a), nb = strlen(b);
 
     if (na > MAX_NAME || nb > MAX_NAME) return INT_MAX;
-    for (size_t j = 0; j <= nb; j++)
-        table[0][j] = (int)j;
+    for (size_t j = 0; j <= nb; j++) table[0][j] = (int)j;
     for (size_t i = 1; i <= na; i++) {
         int *row = table[i % 3];
         const int *above = table[(i + 2) % 3], *above2 = table[(i + 1) % 3];
@@ -43,8 +42,7 @@ int exa_suggest_distance(const char *a, const char *b) {
 static int continues(const char *name, const char *word) {
     size_t i = 0;
 
-    while (word[i] && name[i] && fold(word[i]) == fold(name[i]))
-        i++;
+    while (word[i] && name[i] && fold(word[i]) == fold(name[i])) i++;
     return i >= 3 && word[i] == 0;
 }
 

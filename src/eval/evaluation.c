@@ -66,8 +66,7 @@ static uint64_t mix(uint64_t z) {
 
 static pair_count *find_slot(pair_count *slots, size_t capacity, exa_segid segment, exa_segid truth) {
     size_t i = (size_t)mix(mix(segment + 0x9E3779B97F4A7C15u) + truth) & (capacity - 1);
-    while (slots[i].count && (slots[i].segment != segment || slots[i].truth != truth))
-        i = (i + 1) & (capacity - 1);
+    while (slots[i].count && (slots[i].segment != segment || slots[i].truth != truth)) i = (i + 1) & (capacity - 1);
     return &slots[i];
 }
 
@@ -155,8 +154,7 @@ static exa_status add_piece(const pair_reader *r, const exa_box *piece) {
     exa_box there = *piece;
     int64_t n;
 
-    for (int i = 0; i < 3; i++)
-        there.start[i] += r->shift[i];
+    for (int i = 0; i < 3; i++) there.start[i] += r->shift[i];
     EXA_TRY(exa_box_voxels(piece, &n));
     EXA_TRY(exa_volume_read(r->segmentation, piece, EXA_U64, r->a));
     EXA_TRY(exa_volume_read(r->truth, &there, EXA_U64, r->b));
@@ -168,16 +166,14 @@ static exa_status add_pieces(const pair_reader *r, const exa_box *box, const exa
     exa_coord end[3], limit[3];
     exa_box piece;
 
-    for (int a = 0; a < 3; a++)
-        limit[a] = box->start[a] + box->shape[a];
+    for (int a = 0; a < 3; a++) limit[a] = box->start[a] + box->shape[a];
     for (piece.start[0] = box->start[0]; piece.start[0] < limit[0]; piece.start[0] = end[0]) {
         end[0] = piece_end(piece.start[0], extent[0], chunk[0], limit[0]);
         for (piece.start[1] = box->start[1]; piece.start[1] < limit[1]; piece.start[1] = end[1]) {
             end[1] = piece_end(piece.start[1], extent[1], chunk[1], limit[1]);
             for (piece.start[2] = box->start[2]; piece.start[2] < limit[2]; piece.start[2] = end[2]) {
                 end[2] = piece_end(piece.start[2], extent[2], chunk[2], limit[2]);
-                for (int a = 0; a < 3; a++)
-                    piece.shape[a] = end[a] - piece.start[a];
+                for (int a = 0; a < 3; a++) piece.shape[a] = end[a] - piece.start[a];
                 EXA_TRY(add_piece(r, &piece));
             }
         }
@@ -320,8 +316,7 @@ static void score_pairs(const tables *t, uint64_t voxels, exa_eval_scores *s) {
         segments += square(t->segments[i].count);
         if (t->segments[i].label != 0) segments_segmented += square(t->segments[i].count);
     }
-    for (size_t i = 0; i < t->truth_count; i++)
-        truths += square(t->truths[i].count);
+    for (size_t i = 0; i < t->truth_count; i++) truths += square(t->truths[i].count);
     s->arand_precision = (double)both / (double)segments;
     s->arand_recall = (double)both / (double)truths;
     s->arand_error = harmonic_error(s->arand_precision, s->arand_recall);
@@ -378,8 +373,7 @@ static size_t list_segments(const tables *t, exa_eval_segment *out) {
             out[n - 1].best_truth = p->truth;
         }
     }
-    for (size_t i = 0; i < n; i++)
-        out[i].truth_voxels = total_of(t->truths, t->truth_count, out[i].best_truth);
+    for (size_t i = 0; i < n; i++) out[i].truth_voxels = total_of(t->truths, t->truth_count, out[i].best_truth);
     qsort(out, n, sizeof *out, by_size);
     return n;
 }

@@ -33,7 +33,7 @@ struct exa_canvas {
 
     bool flooding;
     exa_attempt flood;
-    exa_coord position[3]; /* of the step in flight */
+    exa_coord position[3];     /* of the step in flight */
     exa_coord low[3], high[3]; /* visited centres */
     exa_coord (*queue)[3];
     size_t queue_head, queue_tail, queue_capacity;
@@ -79,9 +79,12 @@ static bool fov_fits(const exa_canvas *c, const exa_coord p[3]) {
 /* One of the four copies between canvas and FOV, row by row: body uses `row` (canvas index) and `f` (FOV index). */
 #define FOR_FOV_ROWS(c, p, row, f)                                                                                 \
     for (exa_coord z_ = 0, f = 0; z_ < (c)->options.fov[0]; z_++)                                                  \
-        for (exa_coord y_ = 0, row; y_ < (c)->options.fov[1] &&                                                    \
+        for (exa_coord y_ = 0, row;                                                                                \
+             y_ < (c)->options.fov[1] &&                                                                           \
              (row = (((p)[0] - (c)->margin[0] + z_) * (c)->shape[1] + (p)[1] - (c)->margin[1] + y_) *              \
-                        (c)->shape[2] + (p)[2] - (c)->margin[2], true);                                            \
+                        (c)->shape[2] +                                                                            \
+                    (p)[2] - (c)->margin[2],                                                                       \
+             true);                                                                                                \
              y_++, f += (c)->options.fov[2])
 
 /* ---- creation ------------------------------------------------------------------------------------------------ */
@@ -373,7 +376,8 @@ static exa_box touched_box(const exa_canvas *c) {
 
 #define FOR_BOX_ROWS(c, box, row)                                                                                  \
     for (exa_coord z_ = (box).start[0]; z_ < (box).start[0] + (box).shape[0]; z_++)                                \
-        for (exa_coord y_ = (box).start[1], row; y_ < (box).start[1] + (box).shape[1] &&                           \
+        for (exa_coord y_ = (box).start[1], row;                                                                   \
+             y_ < (box).start[1] + (box).shape[1] &&                                                               \
              (row = (z_ * (c)->shape[1] + y_) * (c)->shape[2] + (box).start[2], true);                             \
              y_++)
 
@@ -454,7 +458,8 @@ static exa_status end_flood(exa_canvas *c) {
     case EXA_OUTCOME_TOO_SMALL: c->counters.too_small++; break;
     case EXA_OUTCOME_NO_STEP: c->counters.no_step++; break;
     default:
-        EXA_CHECK(c->next_id < INT32_MAX, EXA_ERR_RANGE, "more than 2^31 - 2 objects in one canvas. Hint: use a "
+        EXA_CHECK(c->next_id < INT32_MAX, EXA_ERR_RANGE,
+                  "more than 2^31 - 2 objects in one canvas. Hint: use a "
                   "smaller box");
         commit_object(c, &box);
         c->flood.id = c->next_id++;
@@ -504,7 +509,9 @@ exa_status exa_canvas_next(exa_canvas *c, exa_canvas_step *step, bool *more) {
 
     if (st == EXA_OK && *more) {
         load_fov(c, c->position);
-        *step = (exa_canvas_step){.image = c->fov_image, .seed = c->fov_seed, .logits = c->fov_logits,
+        *step = (exa_canvas_step){.image = c->fov_image,
+                                  .seed = c->fov_seed,
+                                  .logits = c->fov_logits,
                                   .position = {c->position[0], c->position[1], c->position[2]}};
     }
     c->seconds += exa_clock_now() - began;

@@ -6,7 +6,8 @@
 
 enum { RADIUS = 2, WINDOW = 2 * RADIUS + 1 };
 
-/* Replaces each voxel of a line by "at least `needed` of its window are set", `outside` standing in beyond the ends. */
+/* Replaces each voxel of a line by "at least `needed` of its window are set", `outside` standing in beyond the
+ * ends. */
 static void slide_line(uint8_t *first, exa_coord n, exa_coord stride, int needed, int outside, uint8_t *line) {
     int set = outside * RADIUS;
 
@@ -21,7 +22,8 @@ static void slide_line(uint8_t *first, exa_coord n, exa_coord stride, int needed
 
 static void slide(uint8_t *data, const exa_coord n[3], int needed, int outside, uint8_t *line) {
     for (exa_coord y = 0; y < n[1]; y++) {
-        for (exa_coord x = 0; x < n[2]; x++) slide_line(data + y * n[2] + x, n[0], n[1] * n[2], needed, outside, line);
+        for (exa_coord x = 0; x < n[2]; x++)
+            slide_line(data + y * n[2] + x, n[0], n[1] * n[2], needed, outside, line);
     }
     for (exa_coord z = 0; z < n[0]; z++) {
         for (exa_coord x = 0; x < n[2]; x++) {

@@ -85,8 +85,7 @@ size_t exa_ffn_layer_weights(const exa_ffn_layer *layer) {
 }
 
 void exa_ffn_layer_shape(const exa_ffn_layer *layer, int64_t shape[5]) {
-    for (int a = 0; a < 3; a++)
-        shape[a] = layer->kernel;
+    for (int a = 0; a < 3; a++) shape[a] = layer->kernel;
     shape[3] = layer->cin;
     shape[4] = layer->cout;
 }
@@ -108,8 +107,7 @@ exa_status exa_ffn_model_create(int depth, int features, const exa_coord fov[3],
     m->options = defaults;
     EXA_GOTO(fail, exa_calloc((size_t)(2 * depth + 1), sizeof *m->layers, "FFN layers", &m->layers));
     m->layer_count = 2 * depth + 1;
-    for (int i = 0; i < m->layer_count; i++)
-        exa_ffn_layer_describe(depth, features, i, &m->layers[i]);
+    for (int i = 0; i < m->layer_count; i++) exa_ffn_layer_describe(depth, features, i, &m->layers[i]);
     for (int i = 0; i < m->layer_count; i++) {
         exa_ffn_layer *layer = &m->layers[i];
         EXA_GOTO(fail, exa_calloc(exa_ffn_layer_weights(layer), sizeof(float), "FFN weights", &layer->weights));
@@ -143,8 +141,7 @@ int64_t exa_ffn_model_parameters(const exa_ffn_model *model) {
 
 double exa_ffn_model_flops(const exa_ffn_model *model) {
     double voxels = (double)model->fov[0] * (double)model->fov[1] * (double)model->fov[2], per_voxel = 0;
-    for (int i = 0; i < model->layer_count; i++)
-        per_voxel += (double)exa_ffn_layer_weights(&model->layers[i]);
+    for (int i = 0; i < model->layer_count; i++) per_voxel += (double)exa_ffn_layer_weights(&model->layers[i]);
     return 2.0 * voxels * per_voxel;
 }
 
@@ -224,8 +221,7 @@ static exa_status check_tensor(const exa_weights_file *file, const char *name, c
     EXA_CHECK(exa_weights_file_find(file, name, &tensor), EXA_ERR_FORMAT, "tensor '%s' [%s] is missing", name,
               expected);
     bool same = tensor.rank == rank;
-    for (int a = 0; same && a < rank; a++)
-        same = tensor.shape[a] == shape[a];
+    for (int a = 0; same && a < rank; a++) same = tensor.shape[a] == shape[a];
     shape_text(tensor.shape, tensor.rank, found);
     EXA_CHECK(same, EXA_ERR_FORMAT, "tensor '%s' has shape [%s] instead of [%s]", name, found, expected);
     return EXA_OK;

@@ -5,9 +5,9 @@
  *   logits = seed + head(relu(x))
  *
  * Each FOV in flight has grids of its own ("lane"). Two ways to use the threads, both giving the same bits:
- * many FOVs: one lane per thread, no barrier; few: all threads share each layer's rows, one barrier per layer. Shared
- * rows are claimed in shrinking pieces as threads come for them, so that a thread which the system has put aside, or
- * a slower core, delays the others by a small piece and not by its whole share.
+ * many FOVs: one lane per thread, no barrier; few: all threads share each layer's rows, one barrier per layer.
+ * Shared rows are claimed in shrinking pieces as threads come for them, so that a thread which the system has put
+ * aside, or a slower core, delays the others by a small piece and not by its whole share.
  */
 #include "exaconn/ffn_net.h"
 
@@ -26,10 +26,10 @@
 #define HUGE_PAGE_BYTES ((size_t)2 << 20)
 
 typedef struct lane {
-    float *input;    /* [grid][2]: image, seed */
-    float *x;        /* residual stream */
-    float *x_relu;   /* max(x, 0), kept only for kernels that cannot do it while reading; else NULL */
-    float *t;        /* between the two layers of a module */
+    float *input;  /* [grid][2]: image, seed */
+    float *x;      /* residual stream */
+    float *x_relu; /* max(x, 0), kept only for kernels that cannot do it while reading; else NULL */
+    float *t;      /* between the two layers of a module */
 } lane;
 
 struct exa_ffn_net {
@@ -37,16 +37,16 @@ struct exa_ffn_net {
     exa_ffn_kernel kernel;
     exa_pool *pool; /* borrowed */
     int threads;
-    int layers;            /* 3x3x3 ones */
-    float *packed;         /* all layers, then the head's weights; one block for the sake of huge pages */
-    const float **layer;   /* [layers] into packed */
-    float *head;           /* into packed */
+    int layers;          /* 3x3x3 ones */
+    float *packed;       /* all layers, then the head's weights; one block for the sake of huge pages */
+    const float **layer; /* [layers] into packed */
+    float *head;         /* into packed */
     float head_bias;
-    lane *lanes;           /* [threads] */
-    float *grids;          /* of all lanes; one block */
+    lane *lanes;            /* [threads] */
+    float *grids;           /* of all lanes; one block */
     atomic_size_t *claimed; /* [threads][layers]: rows handed out, when all threads share a FOV */
-    float *scratch;        /* [threads][scratch_floats] */
-    size_t scratch_floats; /* per thread, rounded up to pages so that threads share none */
+    float *scratch;         /* [threads][scratch_floats] */
+    size_t scratch_floats;  /* per thread, rounded up to pages so that threads share none */
     size_t packed_bytes, grids_bytes, scratch_bytes;
     char description[96];
 };
@@ -56,13 +56,17 @@ const char *exa_ffn_kernel_name(exa_ffn_kernel kernel) {
     return (unsigned)kernel < sizeof names / sizeof *names ? names[kernel] : "unknown";
 }
 
-const char *exa_ffn_net_description(const exa_ffn_net *net) { return net->description; }
+const char *exa_ffn_net_description(const exa_ffn_net *net) {
+    return net->description;
+}
 
 size_t exa_ffn_net_memory_bytes(const exa_ffn_net *net) {
     return net->packed_bytes + net->grids_bytes + net->scratch_bytes;
 }
 
-static size_t round_up(size_t n, size_t to) { return (n + to - 1) / to * to; }
+static size_t round_up(size_t n, size_t to) {
+    return (n + to - 1) / to * to;
+}
 
 /* Zeroed memory on huge pages where the system grants them: the Winograd kernel walks 12 MB of weights per step. */
 static exa_status huge_calloc(size_t floats, const char *what, float **out, size_t *bytes_out) {
@@ -106,10 +110,10 @@ static exa_status check_model(const exa_ffn_model *model) {
     return EXA_OK;
 }
 
-/* The rule of EXA_FFN_KERNEL_AUTO, from bench_conv3d on Emerald Rapids (docs/benchmarks.md, "Which kernel"): Winograd
- * was faster at every width from 8 to 256 features and on all three vector widths, by 1.7 to 6 times, unless more than
- * half of what its 3x3x3 tiles cover is padding (7^3 in 9^3: AVX-512 direct is faster by 12 %; 1 voxel of depth: equal).
- * Its weights are 125/27 of direct's: with very wide networks memory decides. */
+/* The rule of EXA_FFN_KERNEL_AUTO, from bench_conv3d on Emerald Rapids (docs/benchmarks.md, "Which kernel"):
+ * Winograd was faster at every width from 8 to 256 features and on all three vector widths, by 1.7 to 6 times,
+ * unless more than half of what its 3x3x3 tiles cover is padding (7^3 in 9^3: AVX-512 direct is faster by 12 %; 1
+ * voxel of depth: equal). Its weights are 125/27 of direct's: with very wide networks memory decides. */
 static exa_ffn_kernel choose_kernel(const exa_ffn_model *model) {
     double covered = 1, voxels = 1, features = model->features;
     for (int a = 0; a < 3; a++) {
@@ -178,7 +182,8 @@ exa_status exa_ffn_net_create(const exa_ffn_model *model, exa_ffn_kernel kernel,
     exa_status st = EXA_OK;
     exa_ffn_net *net = NULL;
 
-    EXA_CHECK((unsigned)kernel <= EXA_FFN_KERNEL_WINOGRAD, EXA_ERR_RANGE, "no kernel has the number %d", (int)kernel);
+    EXA_CHECK((unsigned)kernel <= EXA_FFN_KERNEL_WINOGRAD, EXA_ERR_RANGE, "no kernel has the number %d",
+              (int)kernel);
     EXA_TRY(check_model(model));
     EXA_TRY(exa_calloc(1, sizeof *net, "the network", &net));
     net->kernel = kernel == EXA_FFN_KERNEL_AUTO ? choose_kernel(model) : kernel;
@@ -188,9 +193,9 @@ exa_status exa_ffn_net_create(const exa_ffn_model *model, exa_ffn_kernel kernel,
     EXA_GOTO(done, make_plans(net, model, isa));
     EXA_GOTO(done, pack_weights(net, model));
     EXA_GOTO(done, make_lanes(net));
-    snprintf(net->description, sizeof net->description, "%s%s fp32, %s, %d thread%s", exa_ffn_kernel_name(net->kernel),
-             net->kernel == EXA_FFN_KERNEL_WINOGRAD ? " F(3,3)" : "", exa_isa_name(net->inner.isa), net->threads,
-             net->threads == 1 ? "" : "s");
+    snprintf(net->description, sizeof net->description, "%s%s fp32, %s, %d thread%s",
+             exa_ffn_kernel_name(net->kernel), net->kernel == EXA_FFN_KERNEL_WINOGRAD ? " F(3,3)" : "",
+             exa_isa_name(net->inner.isa), net->threads, net->threads == 1 ? "" : "s");
     *out = net;
     return EXA_OK;
 done:
@@ -276,7 +281,8 @@ static bool claim(atomic_size_t *claimed, size_t rows, size_t members, size_t *b
         size_t piece = (rows - first) / (2 * members);
         size_t next = first + (piece > MIN_PIECE_ROWS ? piece : MIN_PIECE_ROWS);
         if (next > rows) next = rows;
-        if (atomic_compare_exchange_weak_explicit(claimed, &first, next, memory_order_relaxed, memory_order_relaxed)) {
+        if (atomic_compare_exchange_weak_explicit(claimed, &first, next, memory_order_relaxed,
+                                                  memory_order_relaxed)) {
             *begin = first;
             *end = next;
             return true;
@@ -293,7 +299,8 @@ static void run_layer(const job *j, const lane *l, int i, atomic_size_t *claimed
     if (j->members == 1) {
         exa_conv3d_run(plan, &args, begin, end, scratch);
     } else {
-        while (claim(claimed, plan->rows, j->members, &begin, &end)) exa_conv3d_run(plan, &args, begin, end, scratch);
+        while (claim(claimed, plan->rows, j->members, &begin, &end))
+            exa_conv3d_run(plan, &args, begin, end, scratch);
     }
 }
 

@@ -1,5 +1,6 @@
-/* The seed policies. Peaks: Sobel gradient magnitude, compared with its own Gaussian average, gives edges; seeds are
- * the points farthest from them. Two float arrays and one byte array are all it needs; the distance map reuses one. */
+/* The seed policies. Peaks: Sobel gradient magnitude, compared with its own Gaussian average, gives edges; seeds
+ * are the points farthest from them. Two float arrays and one byte array are all it needs; the distance map reuses
+ * one. */
 #include "exaconn/seed.h"
 #include "exaconn/image_filter.h"
 
@@ -122,8 +123,8 @@ static exa_status gradient_and_average(plane_job *job, exa_pool *pool) {
     return exa_filter_gaussian(job->b, shape, PEAKS_SIGMA, pool);
 }
 
-static exa_status make_peaks(const exa_image *image, const uint8_t *excluded, const exa_coord fov[3], exa_pool *pool,
-                             exa_seed_trace *trace, exa_seed_list *list) {
+static exa_status make_peaks(const exa_image *image, const uint8_t *excluded, const exa_coord fov[3],
+                             exa_pool *pool, exa_seed_trace *trace, exa_seed_list *list) {
     plane_job job = {.image = image, .excluded = excluded};
     size_t n = (size_t)image->shape[0] * plane_voxels(image);
     const exa_coord margin[3] = {fov[0] / 2, fov[1] / 2, fov[2] / 2};

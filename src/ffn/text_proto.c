@@ -28,8 +28,7 @@ typedef struct parser {
 static void skip_space(parser *ps) {
     for (; *ps->p; ps->p++) {
         if (*ps->p == '#') {
-            while (ps->p[1] && ps->p[1] != '\n')
-                ps->p++;
+            while (ps->p[1] && ps->p[1] != '\n') ps->p++;
         } else if (*ps->p == '\n') {
             ps->line++;
         } else if (*ps->p != ' ' && *ps->p != '\t' && *ps->p != '\r') {
@@ -94,8 +93,7 @@ static exa_status parse_scalar(parser *ps) {
     ps->value_size = 0;
     skip_space(ps);
     if (*ps->p == '"' || *ps->p == '\'') {
-        for (; *ps->p == '"' || *ps->p == '\''; skip_space(ps))
-            EXA_TRY(parse_quoted(ps, *ps->p));
+        for (; *ps->p == '"' || *ps->p == '\''; skip_space(ps)) EXA_TRY(parse_quoted(ps, *ps->p));
     } else {
         while (is_word(*ps->p) || *ps->p == '.' || *ps->p == '-' || *ps->p == '+')
             ps->value[ps->value_size++] = *ps->p++;
@@ -120,8 +118,7 @@ static exa_status parse_fields(parser *ps, char close);
 static exa_status parse_name(parser *ps) {
     const char *start = ps->p;
 
-    while (is_word(*ps->p))
-        ps->p++;
+    while (is_word(*ps->p)) ps->p++;
     size_t length = (size_t)(ps->p - start), dot = ps->name_length > 0;
     if (length == 0) return SYNTAX(ps, "a field name is expected, not '%c'", *ps->p ? *ps->p : ' ');
     if (ps->name_length + dot + length >= sizeof ps->name) return SYNTAX(ps, "a field name is too long");

@@ -77,9 +77,10 @@ static void format_state(const exa_progress_state *s, double elapsed, char *out,
     char left[32] = "unknown";
 
     if (eta >= 0) exa_format_duration(eta, left);
-    snprintf(out, size, "seeds %lld/%lld | objects %lld | filled %.1f %% | steps %lld, %.1f/s | %.0f kvox/s | left ~%s",
-             (long long)s->seeds_done, (long long)s->seeds, (long long)s->objects, filled, (long long)s->steps, rate,
-             elapsed > 0 ? (double)s->voxels_filled / elapsed / 1e3 : 0.0, left);
+    snprintf(out, size,
+             "seeds %lld/%lld | objects %lld | filled %.1f %% | steps %lld, %.1f/s | %.0f kvox/s | left ~%s",
+             (long long)s->seeds_done, (long long)s->seeds, (long long)s->objects, filled, (long long)s->steps,
+             rate, elapsed > 0 ? (double)s->voxels_filled / elapsed / 1e3 : 0.0, left);
 }
 
 static void draw_bar(exa_progress *p, const exa_progress_state *s, double elapsed) {

@@ -58,9 +58,11 @@ static exa_status check_box(const exa_job *job, exa_inputs *in) {
               (long long)in->box.shape[0], (long long)in->box.shape[1], (long long)in->box.shape[2], job->volume,
               (long long)all.shape[0], (long long)all.shape[1], (long long)all.shape[2]);
     for (int a = 0; a < 3; a++) {
-        EXA_CHECK(in->box.shape[a] >= in->model->fov[a], EXA_ERR_RANGE,
-                  "the box has %lld voxels on axis %c, the network's field of view %lld: not one step fits. Hint: use "
-                  "a larger box", (long long)in->box.shape[a], "zyx"[a], (long long)in->model->fov[a]);
+        EXA_CHECK(
+            in->box.shape[a] >= in->model->fov[a], EXA_ERR_RANGE,
+            "the box has %lld voxels on axis %c, the network's field of view %lld: not one step fits. Hint: use "
+            "a larger box",
+            (long long)in->box.shape[a], "zyx"[a], (long long)in -> model -> fov[a]);
     }
     return exa_box_voxels(&in->box, &in->voxels);
 }
@@ -123,7 +125,8 @@ exa_status exa_plan_threads(const exa_job *job, int *threads) {
     return EXA_OK;
 }
 
-/* Packed weights (Winograd expands 27 taps to 125 points) and a handful of activation volumes with halo a thread. */
+/* Packed weights (Winograd expands 27 taps to 125 points) and a handful of activation volumes with halo a thread.
+ */
 static uint64_t predict_network(const exa_ffn_model *m, int threads) {
     uint64_t features = (uint64_t)(m->features + 15) / 16 * 16, halo = 1;
 
@@ -144,7 +147,8 @@ void exa_plan_make(const exa_job *job, const exa_inputs *in, exa_plan *plan) {
     plan->raw_bytes = voxels * exa_dtype_size(in->dtype);
     plan->canvas_bytes = voxels * (8 + (job->segmentation.probability_map ? 1 : 0));
     plan->seed_bytes = job->seeds.policy == EXA_JOB_SEEDS_PEAKS ? voxels * 9
-                       : job->seeds.policy == EXA_JOB_SEEDS_MAX ? voxels * (in->dtype == EXA_F32 ? 20 : 4) : 0;
+                       : job->seeds.policy == EXA_JOB_SEEDS_MAX ? voxels * (in->dtype == EXA_F32 ? 20 : 4)
+                                                                : 0;
     plan->network_bytes = predict_network(m, threads);
     while_seeding = plan->raw_bytes + plan->seed_bytes + mask;
     while_flooding = plan->raw_bytes + plan->canvas_bytes + mask +
@@ -209,7 +213,8 @@ exa_status exa_plan_measure(const exa_job *job, const exa_inputs *in, exa_plan *
 
     EXA_TRY(exa_plan_threads(job, &threads));
     EXA_GOTO(done, exa_pool_create(threads, false, &pool));
-    EXA_GOTO(done, exa_ffn_net_create(in->model, (exa_ffn_kernel)job->compute.kernel, job->compute.isa, pool, &net));
+    EXA_GOTO(done,
+             exa_ffn_net_create(in->model, (exa_ffn_kernel)job->compute.kernel, job->compute.isa, pool, &net));
     EXA_GOTO(done, time_steps(net, in->model, &plan->seconds_per_step));
 done:
     exa_ffn_net_destroy(&net);

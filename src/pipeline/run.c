@@ -30,8 +30,10 @@ static void catch_signals(bool on) {
 }
 
 static exa_status check_stop(void) {
-    EXA_CHECK(!stop_signal, EXA_ERR_CANCELLED, "stopped by signal %d (%s); nothing was written. Hint: the same command "
-              "begins again", (int)stop_signal, strsignal((int)stop_signal));
+    EXA_CHECK(!stop_signal, EXA_ERR_CANCELLED,
+              "stopped by signal %d (%s); nothing was written. Hint: the same command "
+              "begins again",
+              (int)stop_signal, strsignal((int)stop_signal));
     return EXA_OK;
 }
 
@@ -39,16 +41,20 @@ static exa_status check_stop(void) {
 
 static exa_status check_ranks(void) {
     EXA_TRY(exa_comm_init());
-    EXA_CHECK(exa_comm_size() == 1, EXA_ERR_CONFIG,
-              "%d ranks were started, but this version segments a box on one. Hint: start one rank (mpirun -n 1) and "
-              "let it use the cores as threads; several ranks come with chunked runs", exa_comm_size());
+    EXA_CHECK(
+        exa_comm_size() == 1, EXA_ERR_CONFIG,
+        "%d ranks were started, but this version segments a box on one. Hint: start one rank (mpirun -n 1) and "
+        "let it use the cores as threads; several ranks come with chunked runs",
+        exa_comm_size());
     return EXA_OK;
 }
 
 static exa_status choose_backend(const exa_job *job) {
-    EXA_CHECK(job->compute.backend != EXA_JOB_BACKEND_CUDA, EXA_ERR_UNSUPPORTED,
-              "compute.backend is \"cuda\", but this version has no CUDA network yet. Hint: use \"auto\" or \"cpu\"");
-    if (job->compute.backend == EXA_JOB_BACKEND_AUTO) EXA_INFO("backend: cpu (this version has no CUDA network yet)");
+    EXA_CHECK(
+        job->compute.backend != EXA_JOB_BACKEND_CUDA, EXA_ERR_UNSUPPORTED,
+        "compute.backend is \"cuda\", but this version has no CUDA network yet. Hint: use \"auto\" or \"cpu\"");
+    if (job->compute.backend == EXA_JOB_BACKEND_AUTO)
+        EXA_INFO("backend: cpu (this version has no CUDA network yet)");
     return EXA_OK;
 }
 
@@ -79,8 +85,10 @@ static exa_status points_in_box(const exa_run_work *w, exa_coord **points) {
 
 static exa_status make_seeds(exa_run_work *w, exa_seed_list *seeds) {
     const exa_job *job = w->job;
-    exa_seed_options o = {.policy = (exa_seed_policy)job->seeds.policy, .offsets = job->seeds.offsets,
-                          .offset_count = (int)job->seeds.offset_count, .point_count = job->seeds.point_count};
+    exa_seed_options o = {.policy = (exa_seed_policy)job->seeds.policy,
+                          .offsets = job->seeds.offsets,
+                          .offset_count = (int)job->seeds.offset_count,
+                          .point_count = job->seeds.point_count};
     exa_coord *points = NULL;
     double began = exa_clock_now();
     size_t too_near = 0;
@@ -89,11 +97,13 @@ static exa_status make_seeds(exa_run_work *w, exa_seed_list *seeds) {
     memcpy(o.step, job->seeds.step, sizeof o.step);
     EXA_GOTO(done, points_in_box(w, &points));
     o.points = points;
-    EXA_GOTO(done, exa_seed_make(&o, &w->image, w->excluded, w->inputs.model->fov, w->pool, NULL, seeds, &too_near));
+    EXA_GOTO(done,
+             exa_seed_make(&o, &w->image, w->excluded, w->inputs.model->fov, w->pool, NULL, seeds, &too_near));
     w->times.seed_s = exa_clock_now() - began;
     if (too_near) EXA_WARN("%zu listed seeds are nearer to the border than half a FOV and are left out", too_near);
     EXA_INFO("seeds: %zu by policy %s in %.1f s", seeds->count, exa_seed_policy_name(o.policy), w->times.seed_s);
-    if (seeds->count == 0) EXA_WARN("no seeds: the segmentation will be empty. Is the image constant, or all masked?");
+    if (seeds->count == 0)
+        EXA_WARN("no seeds: the segmentation will be empty. Is the image constant, or all masked?");
 done:
     free(points);
     return st;
@@ -101,8 +111,10 @@ done:
 
 static exa_status make_canvas(exa_run_work *w) {
     const exa_job *job = w->job;
-    exa_canvas_options o = {.ffn = w->inputs.model->options, .probability_map = job->segmentation.probability_map,
-                            .max_seeds = job->limits.max_seeds, .max_objects = job->limits.max_objects,
+    exa_canvas_options o = {.ffn = w->inputs.model->options,
+                            .probability_map = job->segmentation.probability_map,
+                            .max_seeds = job->limits.max_seeds,
+                            .max_objects = job->limits.max_objects,
                             .max_steps = job->limits.max_steps};
     exa_seed_list seeds;
 
@@ -134,9 +146,11 @@ static exa_status tick(void *context) {
     const exa_canvas_counters *c = exa_canvas_get_counters(t->work->canvas);
     const exa_progress_state state = {.seeds_done = (int64_t)exa_canvas_seeds_done(t->work->canvas),
                                       .seeds = (int64_t)exa_canvas_seed_count(t->work->canvas),
-                                      .objects = c->objects, .steps = c->steps,
+                                      .objects = c->objects,
+                                      .steps = c->steps,
                                       .steps_expected = t->work->plan.steps,
-                                      .voxels_filled = c->voxels_segmented, .voxels = t->work->inputs.voxels};
+                                      .voxels_filled = c->voxels_segmented,
+                                      .voxels = t->work->inputs.voxels};
     exa_progress_update(t->progress, &state);
     return check_stop();
 }
@@ -162,11 +176,12 @@ static void print_summary(const exa_run_work *w) {
     char path[EXA_PATH_BYTES] = "", time_text[32];
 
     exa_run_directory_path(w->directory, "segmentation.h5", path);
-    EXA_INFO("done in %s: %lld objects of %lld floods, %lld steps (%.1f/s), %.1f %% of the voxels labelled, %.0f kvox/s",
-             exa_format_duration(w->times.total_s, time_text), (long long)c->objects, (long long)c->floods,
-             (long long)c->steps, w->times.flood_s > 0 ? (double)c->steps / w->times.flood_s : 0.0,
-             100.0 * (double)c->voxels_segmented / (double)w->inputs.voxels,
-             (double)w->inputs.voxels / w->times.total_s / 1e3);
+    EXA_INFO(
+        "done in %s: %lld objects of %lld floods, %lld steps (%.1f/s), %.1f %% of the voxels labelled, %.0f kvox/s",
+        exa_format_duration(w->times.total_s, time_text), (long long)c->objects, (long long)c->floods,
+        (long long)c->steps, w->times.flood_s > 0 ? (double)c->steps / w->times.flood_s : 0.0,
+        100.0 * (double)c->voxels_segmented / (double)w->inputs.voxels,
+        (double)w->inputs.voxels / w->times.total_s / 1e3);
     EXA_INFO("time outside the network: %.1f %%", 100.0 * (1.0 - w->times.network_s / w->times.total_s));
     if (exa_canvas_limit_reached(w->canvas)) EXA_WARN("a limit of the job (\"limits\") ended the run early");
     EXA_INFO("segmentation: %s:/segmentation", path);
@@ -198,7 +213,8 @@ static exa_status run_in_directory(exa_run_work *w, exa_run_state state) {
     exa_status st;
 
     if (state == EXA_RUN_COMPLETE) {
-        EXA_INFO("'%s' is complete already: nothing to do. Hint: name another \"output\" to run again", w->job->output);
+        EXA_INFO("'%s' is complete already: nothing to do. Hint: name another \"output\" to run again",
+                 w->job->output);
         return EXA_OK;
     }
     EXA_TRY(exa_run_directory_path(w->directory, "run.log", log_path));

@@ -26,9 +26,10 @@ static exa_status check_same_job(const char *directory, const char *job_path, co
                                  directory);
     }
     EXA_GOTO(done, exa_job_differences(&there, job, true, &differences));
-    EXA_CHECK_GOTO(done, !*differences, EXA_ERR_CONFIG,
-                   "'%s' holds a run of another job:\n%s Hint: give this job another \"output\", or remove that folder",
-                   directory, differences);
+    EXA_CHECK_GOTO(
+        done, !*differences, EXA_ERR_CONFIG,
+        "'%s' holds a run of another job:\n%s Hint: give this job another \"output\", or remove that folder",
+        directory, differences);
 done:
     exa_job_destroy(&there);
     free(differences);
@@ -43,8 +44,10 @@ static exa_status check_empty(const char *path) {
     EXA_CHECK(d, EXA_ERR_IO, "cannot read the folder '%s': %s", path, strerror(errno));
     while ((entry = readdir(d)) != NULL) {
         if (!strcmp(entry->d_name, ".") || !strcmp(entry->d_name, "..") || !strcmp(entry->d_name, "lock")) continue;
-        st = EXA_FAIL(EXA_ERR_CONFIG, "'%s' exists and is not a run directory (it holds '%s'). Hint: name a new "
-                      "folder in \"output\"", path, entry->d_name);
+        st = EXA_FAIL(EXA_ERR_CONFIG,
+                      "'%s' exists and is not a run directory (it holds '%s'). Hint: name a new "
+                      "folder in \"output\"",
+                      path, entry->d_name);
         break;
     }
     closedir(d);
@@ -57,12 +60,15 @@ static exa_status take_lock(exa_run_directory *d) {
 
     EXA_TRY(exa_path_join(path, d->path, "lock"));
     d->lock = open(path, O_RDWR | O_CREAT | O_CLOEXEC, 0666);
-    EXA_CHECK(d->lock >= 0, EXA_ERR_IO, "cannot write in the run directory '%s': %s. Hint: check its permissions, "
-              "or name another folder in \"output\"", d->path, strerror(errno));
+    EXA_CHECK(d->lock >= 0, EXA_ERR_IO,
+              "cannot write in the run directory '%s': %s. Hint: check its permissions, "
+              "or name another folder in \"output\"",
+              d->path, strerror(errno));
     /* `exaconn status` holds it for an instant: try for a moment. */
     for (int i = 0; i < 20 && (locked = flock(d->lock, LOCK_EX | LOCK_NB)) != 0; i++) usleep(10000);
     EXA_CHECK(locked == 0, EXA_ERR_CONFIG,
-              "another exaconn is working in '%s'. Hint: exaconn status '%s' shows how far it is", d->path, d->path);
+              "another exaconn is working in '%s'. Hint: exaconn status '%s' shows how far it is", d->path,
+              d->path);
     return EXA_OK;
 }
 

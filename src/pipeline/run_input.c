@@ -14,10 +14,11 @@ static exa_status check_finite(const exa_run_work *w) {
     const exa_coord *n = w->inputs.box.shape, *start = w->inputs.box.start;
 
     for (int64_t i = 0; i < w->inputs.voxels; i++) {
-        EXA_CHECK(isfinite(raw[i]), EXA_ERR_FORMAT, "'%s' is not finite (%g) at voxel (%lld, %lld, %lld). Hint: clean "
-                  "the volume, or choose a box without such voxels", w->job->volume, (double)raw[i],
-                  (long long)(start[0] + i / (n[1] * n[2])), (long long)(start[1] + i / n[2] % n[1]),
-                  (long long)(start[2] + i % n[2]));
+        EXA_CHECK(isfinite(raw[i]), EXA_ERR_FORMAT,
+                  "'%s' is not finite (%g) at voxel (%lld, %lld, %lld). Hint: clean "
+                  "the volume, or choose a box without such voxels",
+                  w->job->volume, (double)raw[i], (long long)(start[0] + i / (n[1] * n[2])),
+                  (long long)(start[1] + i / n[2] % n[1]), (long long)(start[2] + i % n[2]));
     }
     return EXA_OK;
 }
@@ -44,11 +45,13 @@ static exa_status open_companion(const exa_run_work *w, const char *name, const 
     if (st != EXA_OK) return exa_error_context(st, "%s", key);
     EXA_TRY(exa_volume_get_info(*volume, &info));
     for (int a = 0; a < 3; a++) {
-        EXA_CHECK(info.shape[a] == w->inputs.info.shape[a], EXA_ERR_RANGE,
-                  "%s: '%s' has shape (%lld, %lld, %lld), the raw volume (%lld, %lld, %lld). Hint: both must cover the "
-                  "same voxels", key, name, (long long)info.shape[0], (long long)info.shape[1],
-                  (long long)info.shape[2], (long long)w->inputs.info.shape[0], (long long)w->inputs.info.shape[1],
-                  (long long)w->inputs.info.shape[2]);
+        EXA_CHECK(
+            info.shape[a] == w->inputs.info.shape[a], EXA_ERR_RANGE,
+            "%s: '%s' has shape (%lld, %lld, %lld), the raw volume (%lld, %lld, %lld). Hint: both must cover the "
+            "same voxels",
+            key, name, (long long)info.shape[0], (long long)info.shape[1], (long long)info.shape[2],
+            (long long)w->inputs.info.shape[0], (long long)w->inputs.info.shape[1],
+            (long long)w->inputs.info.shape[2]);
     }
     return EXA_OK;
 }

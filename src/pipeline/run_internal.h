@@ -19,13 +19,13 @@ typedef struct exa_run_work {
     exa_run_directory *directory;
     exa_pool *pool;
     exa_ffn_net *net;
-    void *raw;         /* owned, inputs.dtype */
+    void *raw; /* owned, inputs.dtype */
     exa_image image;
     uint8_t *excluded; /* owned; NULL if nothing is excluded; freed once the canvas knows it */
     int64_t excluded_voxels;
     exa_segid *initial_ids; /* owned; [0, initial_count): volume id of canvas ids 1.. */
     size_t initial_count;
-    exa_segid next_global;  /* volume id of the first new object */
+    exa_segid next_global; /* volume id of the first new object */
     exa_canvas *canvas;
     int threads;
     exa_run_times times;

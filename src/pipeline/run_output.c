@@ -110,8 +110,8 @@ exa_status exa_run_write_attempts(const exa_run_work *w) {
     for (size_t i = 0; i < count; i++) {
         const exa_box *v = &a[i].visited;
         fprintf(f, "%lld,%lld,%lld,%lld,%s,%llu,%lld,%lld,%lld,%lld,%lld,%lld,%lld,%lld\n",
-                (long long)(o[0] + a[i].seed[0]), (long long)(o[1] + a[i].seed[1]), (long long)(o[2] + a[i].seed[2]),
-                (long long)a[i].steps, exa_outcome_name(a[i].outcome),
+                (long long)(o[0] + a[i].seed[0]), (long long)(o[1] + a[i].seed[1]),
+                (long long)(o[2] + a[i].seed[2]), (long long)a[i].steps, exa_outcome_name(a[i].outcome),
                 a[i].id > 0 ? (unsigned long long)exa_run_global_id(w, a[i].id) : 0ull, (long long)a[i].voxels_raw,
                 (long long)a[i].voxels_new, (long long)(o[0] + v->start[0]), (long long)(o[1] + v->start[1]),
                 (long long)(o[2] + v->start[2]), (long long)v->shape[0], (long long)v->shape[1],

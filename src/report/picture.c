@@ -98,8 +98,7 @@ static uint8_t *panel_pixels(const canvas *c, int panel) {
 }
 
 static void fill_background(const canvas *c) {
-    for (size_t x = 0; x < c->width; x++)
-        memcpy(c->row + 3 * x, background, 3);
+    for (size_t x = 0; x < c->width; x++) memcpy(c->row + 3 * x, background, 3);
 }
 
 static void draw_caption_row(const canvas *c, int row) {
@@ -132,8 +131,7 @@ static void tint(uint8_t gray, exa_segid label, bool border, double opacity, uin
 
     if (label == 0) opacity = 0;
     exa_picture_color(label, color);
-    for (int i = 0; i < 3; i++)
-        rgb[i] = (uint8_t)lround(factor * ((1.0 - opacity) * gray + opacity * color[i]));
+    for (int i = 0; i < 3; i++) rgb[i] = (uint8_t)lround(factor * ((1.0 - opacity) * gray + opacity * color[i]));
 }
 
 static void draw_panel_row(const canvas *c, const exa_picture_panel *panel, size_t pixel_y, uint8_t *out) {
@@ -150,8 +148,7 @@ static void draw_panel_row(const canvas *c, const exa_picture_panel *panel, size
             tint(gray, label, below, c->options.opacity, inner);
             tint(gray, label, corner, c->options.opacity, last);
         }
-        for (size_t k = 0; k + 1 < column_scale; k++, out += 3)
-            memcpy(out, inner, 3);
+        for (size_t k = 0; k + 1 < column_scale; k++, out += 3) memcpy(out, inner, 3);
         memcpy(out, last, 3);
         out += 3;
     }
@@ -162,8 +159,7 @@ static void draw_row(const canvas *c, size_t y) {
     if (y < CAPTION) {
         draw_caption_row(c, (int)y);
     } else if (y < CAPTION + c->panel_height) {
-        for (int p = 0; p < c->count; p++)
-            draw_panel_row(c, &c->panels[p], y - CAPTION, panel_pixels(c, p));
+        for (int p = 0; p < c->count; p++) draw_panel_row(c, &c->panels[p], y - CAPTION, panel_pixels(c, p));
     }
 }
 

@@ -105,8 +105,7 @@ static exa_status read_interlaced(reader *r, const exa_image_info *info, size_t 
 
     EXA_TRY(exa_alloc(height, row_bytes, "an interlaced image", &r->row));
     EXA_TRY(exa_alloc(height, sizeof *r->rows, "an interlaced image", &r->rows));
-    for (size_t y = 0; y < height; y++)
-        r->rows[y] = r->row + y * row_bytes;
+    for (size_t y = 0; y < height; y++) r->rows[y] = r->row + y * row_bytes;
     EXA_TRY(decode_whole(r));
     for (size_t y = 0; y < height; y++)
         EXA_TRY(exa_image_gray_row(r->path, info, (exa_coord)y, r->rows[y], out + y * out_bytes));

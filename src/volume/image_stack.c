@@ -44,10 +44,8 @@ static int compare_numbers(const char **a, const char **b) {
     size_t n, m;
     int order;
 
-    while (**a == '0')
-        ++*a;
-    while (**b == '0')
-        ++*b;
+    while (**a == '0') ++*a;
+    while (**b == '0') ++*b;
     n = strspn(*a, "0123456789");
     m = strspn(*b, "0123456789");
     order = n != m ? (n < m ? -1 : 1) : strncmp(*a, *b, n);
@@ -84,11 +82,9 @@ static long long number_of(const char *path) {
     const char *name = exa_path_basename(path), *end = strrchr(name, '.');
 
     if (!end) end = name + strlen(name);
-    while (end > name && !isdigit((unsigned char)end[-1]))
-        end--;
+    while (end > name && !isdigit((unsigned char)end[-1])) end--;
     if (end == name) return -1;
-    while (end > name && isdigit((unsigned char)end[-1]))
-        end--;
+    while (end > name && isdigit((unsigned char)end[-1])) end--;
     errno = 0;
     long long n = strtoll(end, NULL, 10);
     return errno ? -1 : n;
@@ -251,8 +247,7 @@ void exa_image_stack_close(exa_image_stack **stack) {
 
     if (!s) return;
     exa_tiff_close(&s->open);
-    for (size_t i = 0; i < s->count; i++)
-        free(s->files[i].path);
+    for (size_t i = 0; i < s->count; i++) free(s->files[i].path);
     free(s->files);
     free(s);
     *stack = NULL;
@@ -274,8 +269,7 @@ exa_status exa_image_stack_get_info(const exa_image_stack *stack, exa_image_stac
 static void invert_row(exa_dtype dtype, size_t n, void *out) {
     unsigned char *bytes = out;
     if (dtype == EXA_F32) return; /* no largest value to count from */
-    for (size_t i = 0; i < n * exa_dtype_size(dtype); i++)
-        bytes[i] = (unsigned char)~bytes[i];
+    for (size_t i = 0; i < n * exa_dtype_size(dtype); i++) bytes[i] = (unsigned char)~bytes[i];
 }
 
 exa_status exa_image_gray_row(const char *path, const exa_image_info *info, exa_coord y, const void *row,

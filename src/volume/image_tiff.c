@@ -214,8 +214,7 @@ exa_status exa_tiff_read(exa_tiff *t, int page, const exa_image_info *info, void
         EXA_CHECK(TIFFSetDirectory(t->file, 0), EXA_ERR_CORRUPT, "cannot go back to the start of '%s'", t->path);
         t->page = 0;
     }
-    while (found && t->page < page)
-        EXA_TRY(next_page(t, &found));
+    while (found && t->page < page) EXA_TRY(next_page(t, &found));
     EXA_CHECK(found, EXA_ERR_FORMAT, "'%s' changed while it was being read", t->path);
     EXA_TRY(describe_page(t, &now));
     EXA_CHECK(same_page(&now, info), EXA_ERR_FORMAT, "'%s' changed while it was being read", t->path);

@@ -87,10 +87,8 @@ static const char *nearest(const exa_volume_list *catalog, const char *dataset) 
     const char *names[EXA_VOLUME_LIST_MAX];
     size_t n = 0;
 
-    while (*dataset == '/')
-        dataset++;
-    for (; n < EXA_VOLUME_LIST_MAX && (int)n < catalog->count; n++)
-        names[n] = catalog->name[n] + 1;
+    while (*dataset == '/') dataset++;
+    for (; n < EXA_VOLUME_LIST_MAX && (int)n < catalog->count; n++) names[n] = catalog->name[n] + 1;
     return exa_suggest(dataset, names, n);
 }
 

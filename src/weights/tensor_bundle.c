@@ -117,8 +117,7 @@ static exa_status parse_header(exa_tensor_bundle *b, exa_cursor bytes) {
     EXA_CHECK(shards >= 1 && shards <= MAX_SHARDS, EXA_ERR_FORMAT,
               "names %llu data files; 1 to %d are possible. " DAMAGED, (unsigned long long)shards, MAX_SHARDS);
     EXA_TRY(exa_alloc((size_t)shards, sizeof *b->shard_bytes, "the list of data files", &b->shard_bytes));
-    for (uint64_t s = 0; s < shards; s++)
-        b->shard_bytes[s] = UINT64_MAX;
+    for (uint64_t s = 0; s < shards; s++) b->shard_bytes[s] = UINT64_MAX;
     b->shards = (uint32_t)shards;
     return EXA_OK;
 }
@@ -297,8 +296,7 @@ fail:
 void exa_tensor_bundle_close(exa_tensor_bundle **bundle) {
     exa_tensor_bundle *b = *bundle;
     if (!b) return;
-    for (size_t i = 0; i < b->count; i++)
-        free(b->entries[i].name);
+    for (size_t i = 0; i < b->count; i++) free(b->entries[i].name);
     free(b->entries);
     free(b->shard_bytes);
     free(b);

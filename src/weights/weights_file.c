@@ -67,8 +67,7 @@ void exa_weights_file_close(exa_weights_file **file) {
     exa_weights_file *f = *file;
     if (!f) return;
     if (f->h5 >= 0) H5Fclose(f->h5);
-    for (size_t i = 0; i < f->count; i++)
-        free(f->items[i].name);
+    for (size_t i = 0; i < f->count; i++) free(f->items[i].name);
     free(f->items);
     free(f);
     *file = NULL;
@@ -80,8 +79,7 @@ static exa_status check_digest(const unsigned char *data, size_t size, const cha
     char found[EXA_SHA256_HEX_BYTES], stored[EXA_SHA256_HEX_BYTES];
 
     EXA_TRY(exa_sha256(data + EXA_WEIGHTS_HEADER, size - EXA_WEIGHTS_HEADER, found));
-    for (int i = 0; i < 32; i++)
-        snprintf(stored + 2 * i, 3, "%02x", data[24 + i]);
+    for (int i = 0; i < 32; i++) snprintf(stored + 2 * i, 3, "%02x", data[24 + i]);
     EXA_CHECK(strcmp(found, stored) == 0, EXA_ERR_CORRUPT,
               "weights file '%s' was altered: SHA-256 of its contents is %.16s..., stored is %.16s.... " DAMAGED,
               path, found, stored);
@@ -229,8 +227,7 @@ static exa_status enter_name(walk *w, const char *name) {
     int n = snprintf(w->name + w->length, sizeof w->name - w->length, "%s%s", w->length ? "/" : "", name);
     bool printable = name[0] != '\0';
 
-    for (const char *c = name; *c; c++)
-        printable = printable && *c >= 0x20 && *c < 0x7F;
+    for (const char *c = name; *c; c++) printable = printable && *c >= 0x20 && *c < 0x7F;
     w->name[MAX_NAME] = '\0';
     EXA_CHECK(printable && n >= 0 && (size_t)n < sizeof w->name - w->length, EXA_ERR_FORMAT,
               "weights file '%s': a tensor's name is longer than %d bytes or not printable ASCII", w->file->path,

@@ -119,8 +119,7 @@ exa_status exa_weights_file_set_integers(exa_weights_file *file, const char *nam
 /* ---- the finished bytes ------------------------------------------------------------------------- */
 
 static void store_le(unsigned char *p, uint64_t value, int bytes) {
-    for (int i = 0; i < bytes; i++)
-        p[i] = (unsigned char)(value >> (8 * i));
+    for (int i = 0; i < bytes; i++) p[i] = (unsigned char)(value >> (8 * i));
 }
 
 static exa_status make_header(unsigned char *image, size_t size) {

@@ -33,8 +33,7 @@ static void fuzz_points(const char *text, size_t size) {
     }
     assert(count > 0);
     for (size_t i = 0; i < count; i++) {
-        for (int axis = 0; axis < 3; axis++)
-            assert(points[i][axis] >= 0 && points[i][axis] < (int64_t)1 << 53);
+        for (int axis = 0; axis < 3; axis++) assert(points[i][axis] >= 0 && points[i][axis] < (int64_t)1 << 53);
     }
     free(points);
 }

@@ -102,8 +102,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size) {
     free(index);
     exa_status st = exa_tensor_bundle_open(prefix, &b);
     if (st == EXA_OK) {
-        for (size_t i = 0; i < exa_tensor_bundle_count(b); i++)
-            read_tensor(b, i, size);
+        for (size_t i = 0; i < exa_tensor_bundle_count(b); i++) read_tensor(b, i, size);
         exa_tensor_bundle_close(&b);
     } else {
         assert(b == NULL && exa_error_last()->status == st && exa_error_last()->message[0]);

@@ -67,8 +67,7 @@ static unsigned next(stream *s) {
 
 static uint64_t next64(stream *s) {
     uint64_t v = 0;
-    for (unsigned n = next(s) % 9; n > 0; n--)
-        v = v << 8 | next(s);
+    for (unsigned n = next(s) % 9; n > 0; n--) v = v << 8 | next(s);
     return v;
 }
 
@@ -153,8 +152,7 @@ static hid_t next_space(stream *s) {
     unsigned rank = next(s) % 13;
     if (rank == 0) return H5Screate(next(s) % 4 == 0 ? H5S_NULL : H5S_SCALAR);
     if (rank == 12) return H5Screate_simple(1, (const hsize_t[]){next64(s) % ((uint64_t)1 << 40)}, NULL);
-    for (unsigned a = 0; a < rank; a++)
-        dims[a] = usual[next(s) % 8];
+    for (unsigned a = 0; a < rank; a++) dims[a] = usual[next(s) % 8];
     return H5Screate_simple((int)rank, dims, NULL);
 }
 
@@ -171,8 +169,7 @@ static bool holds_values(hid_t type, hid_t space, size_t limit) {
 static void *next_values(stream *s, size_t bytes) {
     unsigned char *values = malloc(bytes);
     unsigned period = next(s) % 8 + 1;
-    for (size_t i = 0; i < bytes; i++)
-        values[i] = (unsigned char)(i < period ? next(s) : values[i - period]);
+    for (size_t i = 0; i < bytes; i++) values[i] = (unsigned char)(i < period ? next(s) : values[i - period]);
     return values;
 }
 
@@ -250,8 +247,7 @@ static void set_text(hid_t f, stream *s) {
     size_t length = next(s) * (next(s) % 8 == 0 ? 300u : 1u);
     char *text = calloc(1, length + 1);
     const char *p = text;
-    for (size_t i = 0; i < length; i++)
-        text[i] = (char)(i < 64 ? next(s) : 'x');
+    for (size_t i = 0; i < length; i++) text[i] = (char)(i < 64 ? next(s) : 'x');
     hid_t type = H5Tcopy(H5T_C_S1), space = H5Screate(H5S_SCALAR);
     H5Tset_size(type, H5T_VARIABLE);
     H5Adelete(f, name);
@@ -361,8 +357,7 @@ static void read_all(exa_weights_file *file, size_t size) {
         assert(exa_weights_file_tensor(file, i, &t) == EXA_OK && t.elements <= size / 4);
         float *values = malloc(t.elements * sizeof *values + 1);
         if (exa_weights_file_read(file, t.name, values, t.elements) == EXA_OK)
-            for (size_t e = 0; e < t.elements; e++)
-                assert(isfinite(values[e]));
+            for (size_t e = 0; e < t.elements; e++) assert(isfinite(values[e]));
         free(values);
     }
     for (size_t i = 0; i < sizeof names / sizeof *names; i++) {

@@ -1,5 +1,5 @@
-/* The flood-filling state machine: the golden sub-cube segmentations with the real network, and its rules one by one
- * with a stand-in network whose answer is known. */
+/* The flood-filling state machine: the golden sub-cube segmentations with the real network, and its rules one by
+ * one with a stand-in network whose answer is known. */
 #include "test_util.h"
 #include "golden.h"
 #include "golden_model.h"
@@ -60,7 +60,8 @@ static void compare_with_golden(const exa_canvas *canvas, const golden_seg *g, c
     assert_int_equal(count, g->attempts.shape[0]);
     for (size_t i = 0; i < count; i++) {
         const int32_t *e = (int32_t *)g->attempts.data + 8 * i;
-        const int64_t mine[6] = {a[i].seed[0], a[i].seed[1], a[i].seed[2], a[i].steps, (int64_t)a[i].outcome, a[i].id};
+        const int64_t mine[6] = {a[i].seed[0], a[i].seed[1],          a[i].seed[2],
+                                 a[i].steps,   (int64_t)a[i].outcome, a[i].id};
         for (int k = 0; k < 6; k++) assert_int_equal(mine[k], e[k]);
         if (a[i].outcome == EXA_OUTCOME_OBJECT) {
             assert_true(llabs(a[i].voxels_raw - e[6]) <= e[6] / 10000 + 1);
@@ -134,13 +135,15 @@ static void test_golden_cube(void **state) {
     run_golden("cube96", 1000, EXA_FFN_KERNEL_DIRECT);
 }
 
-/* ---- rules, with a stand-in network --------------------------------------------------------------------------- */
+/* ---- rules, with a stand-in network ---------------------------------------------------------------------------
+ */
 
 /* FOV centres at even coordinates from 4 to 36 cover all N voxels. */
 enum { N = 41, FOV = 9, DELTA = 2 };
 
 /* Two slabs of "tissue" (raw 200) at y < 18 and y >= 22 in black; the stand-in network answers +4 in bright voxels
- * and -4 in dark ones, whatever the seed, slightly less away from the centre so that a face's maximum is its middle. */
+ * and -4 in dark ones, whatever the seed, slightly less away from the centre so that a face's maximum is its
+ * middle. */
 typedef struct scene {
     uint8_t *raw, *excluded;
     exa_image image;
@@ -158,10 +161,14 @@ static void make_scene(scene *s) {
         s->raw[i] = y < 18 || y >= 22 ? 200 : 0;
     }
     assert_ok(exa_image_init(&s->image, s->raw, EXA_U8, shape, 100.0f, 50.0f));
-    s->options = (exa_canvas_options){.ffn = {.init_activation = 0.95f, .pad_value = 0.05f, .move_threshold = 0.9f,
-                                              .segment_threshold = 0.6f, .min_segment_size = 100,
+    s->options = (exa_canvas_options){.ffn = {.init_activation = 0.95f,
+                                              .pad_value = 0.05f,
+                                              .move_threshold = 0.9f,
+                                              .segment_threshold = 0.6f,
+                                              .min_segment_size = 100,
                                               .min_boundary_dist = {1, 1, 1}},
-                                      .fov = {FOV, FOV, FOV}, .deltas = {DELTA, DELTA, DELTA}};
+                                      .fov = {FOV, FOV, FOV},
+                                      .deltas = {DELTA, DELTA, DELTA}};
 }
 
 static void free_scene(scene *s) {
@@ -221,7 +228,8 @@ static void test_excluded_stays_empty(void **state) {
     scene s;
     (void)state;
     make_scene(&s);
-    for (int i = 0; i < N * N * N; i++) s.excluded[i] = i % N >= 18 && i % N < 26; /* a wall no FOV centre crosses */
+    for (int i = 0; i < N * N * N; i++)
+        s.excluded[i] = i % N >= 18 && i % N < 26; /* a wall no FOV centre crosses */
     start_scene(&s, points, 3, true);
     run_scene(&s);
     const exa_canvas_counters *c = exa_canvas_get_counters(s.canvas);
@@ -312,9 +320,9 @@ static void test_limits(void **state) {
 
 int main(void) {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_fills_two_slabs),     cmocka_unit_test(test_excluded_stays_empty),
-        cmocka_unit_test(test_rejections),          cmocka_unit_test(test_initial_and_boundary),
-        cmocka_unit_test(test_limits),              cmocka_unit_test(test_golden_small),
+        cmocka_unit_test(test_fills_two_slabs), cmocka_unit_test(test_excluded_stays_empty),
+        cmocka_unit_test(test_rejections),      cmocka_unit_test(test_initial_and_boundary),
+        cmocka_unit_test(test_limits),          cmocka_unit_test(test_golden_small),
         cmocka_unit_test(test_golden_cube),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

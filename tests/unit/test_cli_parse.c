@@ -8,8 +8,7 @@
 static exa_status parse(char **argv, exa_cli_arguments *a) {
     int argc = 0;
 
-    while (argv[argc])
-        argc++;
+    while (argv[argc]) argc++;
     return exa_cli_parse(argc, argv, a);
 }
 
@@ -121,10 +120,8 @@ static void refuses(void **state) {
         char *argv[8] = {"exaconn"};
         exa_cli_arguments a;
         int argc = 1, last = 5;
-        while (!cases[i][last])
-            last--;
-        for (int k = 0; k < last && cases[i][k]; k++)
-            argv[argc++] = cases[i][k];
+        while (!cases[i][last]) last--;
+        for (int k = 0; k < last && cases[i][k]; k++) argv[argc++] = cases[i][k];
         assert_fails(EXA_ERR_CONFIG, cases[i][last], exa_cli_parse(argc, argv, &a));
         assert_non_null(strstr(exa_error_last()->message, "Hint: "));
         exa_cli_arguments_free(&a);
@@ -136,8 +133,7 @@ static void too_many_options(void **state) {
     exa_cli_arguments a;
 
     (void)state;
-    for (int i = 2; i < 199; i++)
-        argv[i] = "-q";
+    for (int i = 2; i < 199; i++) argv[i] = "-q";
     assert_fails(EXA_ERR_CONFIG, "more than 128 options", exa_cli_parse(199, argv, &a));
     exa_cli_arguments_free(&a);
 }

@@ -22,7 +22,8 @@ static float *zeros(size_t count) {
     return p;
 }
 
-static void grids_make(grids *g, exa_conv3d_kind kind, exa_isa isa, const int shape[3], int cin, int cout, int stride) {
+static void grids_make(grids *g, exa_conv3d_kind kind, exa_isa isa, const int shape[3], int cin, int cout,
+                       int stride) {
     assert_ok(exa_conv3d_plan_init(kind, isa, shape, cin, cout, stride, &g->plan));
     g->in_floats = exa_conv3d_grid_voxels(&g->plan) * (size_t)g->plan.in_stride;
     g->out_floats = exa_conv3d_grid_voxels(&g->plan) * (size_t)g->plan.out_stride;
@@ -57,8 +58,13 @@ typedef struct ending {
 } ending;
 
 static void run_with(grids *g, const float *weights, const float *biases, ending e, size_t splits) {
-    exa_conv3d_args args = {.in = g->in, .packed = g->packed, .out = g->out, .out_relu = e.out_relu ? g->out_relu : NULL,
-                            .relu_in = e.relu_in, .relu_out = e.relu_out, .add_out = e.add_out};
+    exa_conv3d_args args = {.in = g->in,
+                            .packed = g->packed,
+                            .out = g->out,
+                            .out_relu = e.out_relu ? g->out_relu : NULL,
+                            .relu_in = e.relu_in,
+                            .relu_out = e.relu_out,
+                            .add_out = e.add_out};
     size_t rows = g->plan.rows;
     fill(&g->plan, g->plan.cin, g->plan.in_stride, 11, g->in);
     fill(&g->plan, g->plan.cout, g->plan.out_stride, 12, g->out);
@@ -103,8 +109,8 @@ static void check_halo(const grids *g) {
     assert_true(fabs(all - inside) <= 1e-9 * all);
 }
 
-/* Sums of 27 * cin products of numbers in [-1, 1] by weights in [-s, s]: fp32 in another order, and Winograd's extra
- * roundings (about ten times direct convolution's, as its transforms have entries up to 4 on three axes). */
+/* Sums of 27 * cin products of numbers in [-1, 1] by weights in [-s, s]: fp32 in another order, and Winograd's
+ * extra roundings (about ten times direct convolution's, as its transforms have entries up to 4 on three axes). */
 static double tolerance_of(exa_conv3d_kind kind, int cin) {
     return (kind == EXA_CONV3D_WINOGRAD ? 6e-6 : 1e-6) * sqrt(1 + cin / 32.0);
 }
@@ -143,7 +149,8 @@ static void check_case(const int shape[3], int cin, int cout, int stride, ending
 
 static void test_shapes(void **state) {
     (void)state;
-    static const int shapes[][3] = {{1, 1, 1}, {3, 3, 3}, {5, 7, 9}, {1, 9, 33}, {9, 5, 17}, {7, 11, 25}, {3, 5, 37}};
+    static const int shapes[][3] = {{1, 1, 1},  {3, 3, 3},   {5, 7, 9}, {1, 9, 33},
+                                    {9, 5, 17}, {7, 11, 25}, {3, 5, 37}};
     for (size_t i = 0; i < sizeof shapes / sizeof *shapes; i++) {
         check_case(shapes[i], 16, 16, 0, (ending){0});
     }
@@ -188,7 +195,8 @@ static void test_head(void **state) {
     for (size_t i = 0; i < sizeof all_isas / sizeof *all_isas; i++) {
         if (!exa_cpu_has(all_isas[i])) continue;
         int stride = exa_conv3d_stride(all_isas[i], CHANNELS);
-        float *in = zeros((size_t)VOXELS * (size_t)stride), *weights = zeros((size_t)stride), add[VOXELS], out[VOXELS];
+        float *in = zeros((size_t)VOXELS * (size_t)stride), *weights = zeros((size_t)stride), add[VOXELS],
+              out[VOXELS];
         uint64_t seed = 3;
         for (int c = 0; c < CHANNELS; c++) weights[c] = (float)test_uniform(&seed) - 0.5f;
         for (int v = 0; v < VOXELS; v++) {
@@ -210,9 +218,12 @@ static void test_refusals(void **state) {
     (void)state;
     exa_conv3d_plan plan;
     const int shape[3] = {3, 3, 3}, empty[3] = {3, 0, 3};
-    assert_fails(EXA_ERR_RANGE, "3 x 0 x 3", exa_conv3d_plan_init(EXA_CONV3D_DIRECT, EXA_ISA_AUTO, empty, 8, 8, 0, &plan));
-    assert_fails(EXA_ERR_RANGE, "stride", exa_conv3d_plan_init(EXA_CONV3D_DIRECT, EXA_ISA_AUTO, shape, 8, 8, 4, &plan));
-    assert_fails(EXA_ERR_RANGE, "stride", exa_conv3d_plan_init(EXA_CONV3D_WINOGRAD, EXA_ISA_AUTO, shape, 2, 8, 2, &plan));
+    assert_fails(EXA_ERR_RANGE, "3 x 0 x 3",
+                 exa_conv3d_plan_init(EXA_CONV3D_DIRECT, EXA_ISA_AUTO, empty, 8, 8, 0, &plan));
+    assert_fails(EXA_ERR_RANGE, "stride",
+                 exa_conv3d_plan_init(EXA_CONV3D_DIRECT, EXA_ISA_AUTO, shape, 8, 8, 4, &plan));
+    assert_fails(EXA_ERR_RANGE, "stride",
+                 exa_conv3d_plan_init(EXA_CONV3D_WINOGRAD, EXA_ISA_AUTO, shape, 2, 8, 2, &plan));
     if (!exa_cpu_has(EXA_ISA_AVX512)) {
         assert_fails(EXA_ERR_UNSUPPORTED, "avx512",
                      exa_conv3d_plan_init(EXA_CONV3D_DIRECT, EXA_ISA_AVX512, shape, 8, 8, 0, &plan));
@@ -221,8 +232,12 @@ static void test_refusals(void **state) {
 
 int main(void) {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_shapes),     cmocka_unit_test(test_channels), cmocka_unit_test(test_two_inputs_interleaved),
-        cmocka_unit_test(test_endings),    cmocka_unit_test(test_head),     cmocka_unit_test(test_fib25_layer),
+        cmocka_unit_test(test_shapes),
+        cmocka_unit_test(test_channels),
+        cmocka_unit_test(test_two_inputs_interleaved),
+        cmocka_unit_test(test_endings),
+        cmocka_unit_test(test_head),
+        cmocka_unit_test(test_fib25_layer),
         cmocka_unit_test(test_refusals),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

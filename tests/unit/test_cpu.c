@@ -60,7 +60,8 @@ static void test_quota(void **state) {
 
 static void test_memory(void **state) {
     (void)state;
-    unsigned long long physical = (unsigned long long)sysconf(_SC_PHYS_PAGES) * (unsigned long long)sysconf(_SC_PAGESIZE);
+    unsigned long long physical =
+        (unsigned long long)sysconf(_SC_PHYS_PAGES) * (unsigned long long)sysconf(_SC_PAGESIZE);
     assert_true(exa_cpu_memory_bytes() >= 1 << 20);
     assert_true(exa_cpu_memory_bytes() <= physical);
     assert_int_equal(exa_cpu_smaller_limit(1000, "max\n"), 1000);
@@ -77,8 +78,8 @@ static void test_model(void **state) {
 
 int main(void) {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_isa),   cmocka_unit_test(test_cores_lie_in_the_mask),
-        cmocka_unit_test(test_quota), cmocka_unit_test(test_binding_and_back),
+        cmocka_unit_test(test_isa),    cmocka_unit_test(test_cores_lie_in_the_mask),
+        cmocka_unit_test(test_quota),  cmocka_unit_test(test_binding_and_back),
         cmocka_unit_test(test_memory), cmocka_unit_test(test_model),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

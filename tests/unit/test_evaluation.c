@@ -198,10 +198,8 @@ static void test_volumes_in_pieces(void **state) {
     size_t n = 0;
 
     (void)state;
-    for (int i = 0; i < 7 * 9 * 11; i++)
-        seg[i] = test_random(&seed) % 5;
-    for (int i = 0; i < 9 * 12 * 15; i++)
-        truth[i] = test_random(&seed) % 4;
+    for (int i = 0; i < 7 * 9 * 11; i++) seg[i] = test_random(&seed) % 5;
+    for (int i = 0; i < 9 * 12 * 15; i++) truth[i] = test_random(&seed) % 4;
     for (int z = 0; z < 6; z++)
         for (int y = 0; y < 9; y++)
             for (int x = 0; x < 8; x++, n++) {

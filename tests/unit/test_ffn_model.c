@@ -27,8 +27,7 @@ static exa_ffn_model *make_model(int depth, int features) {
         exa_ffn_layer *l = &m->layers[i];
         for (int w = 0; w < l->kernel * l->kernel * l->kernel * l->cin * l->cout; w++)
             l->weights[w] = (float)test_uniform(&seed) - .5f;
-        for (int c = 0; c < l->cout; c++)
-            l->biases[c] = (float)test_uniform(&seed) - .5f;
+        for (int c = 0; c < l->cout; c++) l->biases[c] = (float)test_uniform(&seed) - .5f;
     }
     m->image_mean = 127.3f;
     m->image_stddev = 41.7f;
@@ -477,8 +476,7 @@ static void detects_damage(void **state) {
     (void)state;
     assert_ok(exa_file_read_all(good, 1 << 24, &bytes, &size));
     assert_ok(read_bytes(bytes, size));
-    for (size_t n = 0; n < size; n += n + 64 < size ? 64 : 1)
-        assert_int_not_equal(read_bytes(bytes, n), EXA_OK);
+    for (size_t n = 0; n < size; n += n + 64 < size ? 64 : 1) assert_int_not_equal(read_bytes(bytes, n), EXA_OK);
     for (int i = 0; i < 2000 + 4096; i++) { /* a sample, and every bit of the header */
         size_t bit = i < 2000 ? test_random(&seed) % (8 * size) : (size_t)i - 2000;
         bytes[bit / 8] = (char)(bytes[bit / 8] ^ (1 << (bit % 8)));

@@ -20,7 +20,8 @@ static void layer_make(exa_ffn_layer *layer, int i, int depth, int features) {
         snprintf(layer->name, sizeof layer->name, "conv%d_%c", i / 2, "ab"[i % 2]);
     }
     size_t taps = head ? 1 : 27;
-    assert_ok(exa_calloc(taps * (size_t)layer->cin * (size_t)layer->cout, sizeof(float), "a test", &layer->weights));
+    assert_ok(
+        exa_calloc(taps * (size_t)layer->cin * (size_t)layer->cout, sizeof(float), "a test", &layer->weights));
     assert_ok(exa_calloc((size_t)layer->cout, sizeof(float), "a test", &layer->biases));
 }
 
@@ -49,7 +50,9 @@ static void model_free(exa_ffn_model *m) {
     free(m->layers);
 }
 
-static size_t fov_voxels(const exa_ffn_model *m) { return (size_t)(m->fov[0] * m->fov[1] * m->fov[2]); }
+static size_t fov_voxels(const exa_ffn_model *m) {
+    return (size_t)(m->fov[0] * m->fov[1] * m->fov[2]);
+}
 
 enum { MAX_BATCH = 7 };
 typedef struct batch {
@@ -88,7 +91,8 @@ static void infer(const exa_ffn_model *m, exa_ffn_kernel kernel, exa_isa isa, in
     assert_ok(exa_ffn_net_create(m, kernel, isa, pool, &net));
     for (size_t i = 0; i < n; i++) memset(b->logits[i], 0xff, b->voxels * sizeof(float));
     for (int repeat = 0; repeat < 2; repeat++) { /* the second run must not see anything of the first */
-        assert_ok(exa_ffn_net_infer(net, n, (const float *const *)b->image, (const float *const *)b->seed, b->logits));
+        assert_ok(
+            exa_ffn_net_infer(net, n, (const float *const *)b->image, (const float *const *)b->seed, b->logits));
     }
     exa_ffn_net_destroy(&net);
     exa_pool_destroy(&pool);
@@ -254,7 +258,8 @@ static void test_golden_steps(void **state) {
         skip();
     }
     const char *sanitize = getenv("EXACONN_SANITIZE");
-    bool slow = sanitize && *sanitize; /* sanitized kernels are some 20 times slower: one step, without the reference */
+    bool slow =
+        sanitize && *sanitize; /* sanitized kernels are some 20 times slower: one step, without the reference */
     size_t steps = slow ? 1 : GOLDEN;
     if (!slow) check_golden(&m, EXA_FFN_KERNEL_REFERENCE, EXA_ISA_AUTO, 1);
     for (size_t i = 0; i < sizeof all_isas / sizeof *all_isas; i++) {
@@ -276,7 +281,8 @@ static void test_refusals(void **state) {
     assert_fails(EXA_ERR_RANGE, "axis y", exa_ffn_net_create(&m, EXA_FFN_KERNEL_AUTO, EXA_ISA_AUTO, NULL, &net));
     m.fov[1] = 5;
     m.features = 12;
-    assert_fails(EXA_ERR_RANGE, "12 features", exa_ffn_net_create(&m, EXA_FFN_KERNEL_AUTO, EXA_ISA_AUTO, NULL, &net));
+    assert_fails(EXA_ERR_RANGE, "12 features",
+                 exa_ffn_net_create(&m, EXA_FFN_KERNEL_AUTO, EXA_ISA_AUTO, NULL, &net));
     m.features = 8;
     m.layers[1].cin = 16;
     assert_fails(EXA_ERR_FORMAT, "conv0_b", exa_ffn_net_create(&m, EXA_FFN_KERNEL_AUTO, EXA_ISA_AUTO, NULL, &net));
@@ -297,8 +303,10 @@ static void test_refusals(void **state) {
 
 int main(void) {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_kernels_agree), cmocka_unit_test(test_threads_and_batches_change_no_bit),
-        cmocka_unit_test(test_depth_of_the_published_limits), cmocka_unit_test(test_golden_steps),
+        cmocka_unit_test(test_kernels_agree),
+        cmocka_unit_test(test_threads_and_batches_change_no_bit),
+        cmocka_unit_test(test_depth_of_the_published_limits),
+        cmocka_unit_test(test_golden_steps),
         cmocka_unit_test(test_refusals),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

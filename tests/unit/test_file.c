@@ -10,8 +10,7 @@ static int entries(const char *folder) {
     int n = 0;
     DIR *d = opendir(folder);
     assert_non_null(d);
-    for (struct dirent *e; (e = readdir(d));)
-        n += e->d_name[0] != '.';
+    for (struct dirent *e; (e = readdir(d));) n += e->d_name[0] != '.';
     closedir(d);
     return n;
 }

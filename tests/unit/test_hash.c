@@ -8,8 +8,7 @@ static uint32_t crc_bitwise(uint32_t crc, const unsigned char *p, size_t n) {
     crc = ~crc;
     for (size_t i = 0; i < n; i++) {
         crc ^= p[i];
-        for (int b = 0; b < 8; b++)
-            crc = (crc >> 1) ^ ((crc & 1) ? 0x82F63B78u : 0);
+        for (int b = 0; b < 8; b++) crc = (crc >> 1) ^ ((crc & 1) ? 0x82F63B78u : 0);
     }
     return ~crc;
 }
@@ -23,8 +22,7 @@ static void crc_known_answers(void **state) {
     assert_int_equal(exa_crc32c(0, bytes, 32), 0x8A9136AAu);
     memset(bytes, 0xFF, sizeof bytes);
     assert_int_equal(exa_crc32c(0, bytes, 32), 0x62A8AB43u);
-    for (int i = 0; i < 32; i++)
-        bytes[i] = (unsigned char)i;
+    for (int i = 0; i < 32; i++) bytes[i] = (unsigned char)i;
     assert_int_equal(exa_crc32c(0, bytes, 32), 0x46DD794Eu);
 }
 
@@ -33,8 +31,7 @@ static void crc_agrees_with_definition(void **state) {
     unsigned char bytes[300];
     uint64_t seed = 1;
     (void)state;
-    for (size_t i = 0; i < sizeof bytes; i++)
-        bytes[i] = (unsigned char)test_random(&seed);
+    for (size_t i = 0; i < sizeof bytes; i++) bytes[i] = (unsigned char)test_random(&seed);
     for (size_t start = 0; start < 9; start++) {
         for (size_t n = 0; n + start <= sizeof bytes; n++) {
             uint32_t expected = crc_bitwise(0, bytes + start, n);
@@ -62,8 +59,7 @@ static void sha256_of_files(void **state) {
     unsigned char *bytes = malloc(SIZE);
     uint64_t seed = 2;
     (void)state;
-    for (size_t i = 0; i < SIZE; i++)
-        bytes[i] = (unsigned char)test_random(&seed);
+    for (size_t i = 0; i < SIZE; i++) bytes[i] = (unsigned char)test_random(&seed);
     assert_ok(exa_path_join(path, folder, "x"));
     assert_ok(exa_file_write_atomic(path, bytes, SIZE));
     static const uint64_t offsets[] = {0, 1, 512, 65536, SIZE - 1, SIZE};

@@ -35,8 +35,9 @@ static void test_sobel(void **state) {
                             int d[3] = {k / 9 - 1, k / 3 % 3 - 1, k % 3 - 1};
                             double w = 1;
                             for (int a = 0; a < 3; a++) w *= a == axis ? d[a] : 2 - abs(d[a]);
-                            sum += w * in[(clamp_mirror(z + d[0], n[0]) * n[1] + clamp_mirror(y + d[1], n[1])) * n[2] +
-                                          clamp_mirror(x + d[2], n[2])];
+                            sum +=
+                                w * in[(clamp_mirror(z + d[0], n[0]) * n[1] + clamp_mirror(y + d[1], n[1])) * n[2] +
+                                       clamp_mirror(x + d[2], n[2])];
                         }
                         assert_float_equal(out[(z * n[1] + y) * n[2] + x], (float)sum, 2e-5f);
                     }
@@ -157,13 +158,15 @@ static void test_peaks(void **state) {
         int z = i / (N * N) - 10, y = i / N % N - 10, x = i % N - 10, m = abs(z) + abs(y) + abs(x);
         d2[i] = m > 30 ? 0 : (30 - m) * (30 - m);
     }
-    assert_ok(exa_filter_noisy_peaks(d2, (const exa_coord[3]){N, N, N}, (const exa_coord[3]){3, 3, 3}, collect, &f));
+    assert_ok(
+        exa_filter_noisy_peaks(d2, (const exa_coord[3]){N, N, N}, (const exa_coord[3]){3, 3, 3}, collect, &f));
     assert_int_equal(f.count, 1);
     assert_int_equal(f.last[0], 10);
     assert_int_equal(f.last[1], 10);
     assert_int_equal(f.last[2], 10);
     f.count = 0; /* the margin hides it */
-    assert_ok(exa_filter_noisy_peaks(d2, (const exa_coord[3]){N, N, N}, (const exa_coord[3]){11, 3, 3}, collect, &f));
+    assert_ok(
+        exa_filter_noisy_peaks(d2, (const exa_coord[3]){N, N, N}, (const exa_coord[3]){11, 3, 3}, collect, &f));
     assert_int_equal(f.count, 0);
 }
 

@@ -318,8 +318,7 @@ static int missing_with(const char *const *names) {
     exa_image_stack_info info;
 
     fresh();
-    for (int i = 0; names[i]; i++)
-        write_png(names[i], &plain, i);
+    for (int i = 0; names[i]; i++) write_png(names[i], &plain, i);
     assert_ok(exa_image_stack_open(folder, NULL, &s));
     exa_image_stack_get_info(s, &info);
     exa_image_stack_close(&s);

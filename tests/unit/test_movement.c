@@ -121,9 +121,9 @@ static void test_flat_deltas(void **state) {
 
 int main(void) {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_golden_cases),       cmocka_unit_test(test_golden_disconnection),
-        cmocka_unit_test(test_thresholds),         cmocka_unit_test(test_rule_off_and_below),
-        cmocka_unit_test(test_cells),              cmocka_unit_test(test_flat_deltas),
+        cmocka_unit_test(test_golden_cases), cmocka_unit_test(test_golden_disconnection),
+        cmocka_unit_test(test_thresholds),   cmocka_unit_test(test_rule_off_and_below),
+        cmocka_unit_test(test_cells),        cmocka_unit_test(test_flat_deltas),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -82,8 +82,7 @@ static void test_layout_and_colours(void **state) {
             }
         }
     for (size_t x = left; x < i.width; x++)
-        for (size_t y = 0; y < CAPTION; y++)
-            ink += pixel(&i, y, x)[0] > 200;
+        for (size_t y = 0; y < CAPTION; y++) ink += pixel(&i, y, x)[0] > 200;
     assert_true(ink > 50);
     free(i.rgb);
 }
@@ -125,8 +124,7 @@ static void test_stretch(void **state) {
     uint8_t gray[1000];
 
     (void)state;
-    for (int i = 0; i < 1000; i++)
-        values[i] = (float)i * 10 - 3000;
+    for (int i = 0; i < 1000; i++) values[i] = (float)i * 10 - 3000;
     values[500] = NAN;
     values[1] = -1e30f;
     assert_ok(exa_picture_stretch(values, 1000, gray));
@@ -135,8 +133,7 @@ static void test_stretch(void **state) {
     assert_int_equal(gray[500], 0);
     assert_int_equal(gray[999], 255);
     assert_true(gray[250] > 55 && gray[250] < 75 && gray[750] > 180);
-    for (int i = 0; i < 1000; i++)
-        values[i] = 7;
+    for (int i = 0; i < 1000; i++) values[i] = 7;
     assert_ok(exa_picture_stretch(values, 1000, gray));
     assert_int_equal(gray[0], 0);
 }

@@ -1,4 +1,5 @@
-/* The thread team: every member once, barriers that hold, dynamic loops, more threads than cores, sleep and wake. */
+/* The thread team: every member once, barriers that hold, dynamic loops, more threads than cores, sleep and wake.
+ */
 #include "test_util.h"
 
 #include "exaconn/cpu.h"

@@ -7,11 +7,13 @@ static void test_fraction(void **state) {
     (void)state;
     assert_float_equal(exa_progress_fraction(&(exa_progress_state){.seeds_done = 1, .seeds = 4}), 0.25f, 1e-9f);
     /* One giant first object: the steps tell more than the seeds. */
-    assert_float_equal(exa_progress_fraction(&(exa_progress_state){.seeds_done = 1, .seeds = 1000, .steps = 50,
-                                                                   .steps_expected = 100.0}), 0.5f, 1e-9f);
+    assert_float_equal(exa_progress_fraction(&(exa_progress_state){
+                           .seeds_done = 1, .seeds = 1000, .steps = 50, .steps_expected = 100.0}),
+                       0.5f, 1e-9f);
     /* More steps than expected never look finished. */
-    assert_float_equal(exa_progress_fraction(&(exa_progress_state){.seeds_done = 1, .seeds = 1000, .steps = 500,
-                                                                   .steps_expected = 100.0}), 0.95f, 1e-6f);
+    assert_float_equal(exa_progress_fraction(&(exa_progress_state){
+                           .seeds_done = 1, .seeds = 1000, .steps = 500, .steps_expected = 100.0}),
+                       0.95f, 1e-6f);
     assert_float_equal(exa_progress_fraction(&(exa_progress_state){.seeds_done = 7, .seeds = 7}), 1.0f, 1e-9f);
     assert_float_equal(exa_progress_fraction(&(exa_progress_state){0}), 0.0f, 1e-9f);
 }

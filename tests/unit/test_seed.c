@@ -23,7 +23,8 @@ static void check_golden_group(hid_t file, const char *group, exa_pool *pool) {
     smooth = READ_GOLDEN(F32, "gradient_smooth");
     const exa_coord shape[3] = {(exa_coord)raw.shape[0], (exa_coord)raw.shape[1], (exa_coord)raw.shape[2]};
     size_t plane = (size_t)(shape[1] * shape[2]);
-    trace = (exa_seed_trace){malloc(raw.count * 4), malloc(raw.count * 4), malloc(raw.count), malloc(raw.count * 4)};
+    trace =
+        (exa_seed_trace){malloc(raw.count * 4), malloc(raw.count * 4), malloc(raw.count), malloc(raw.count * 4)};
     assert_ok(exa_image_init(&image, raw.data, EXA_U8, shape, 128.0f, 33.0f));
     assert_ok(exa_seed_make(&(exa_seed_options){.policy = EXA_SEED_PEAKS}, &image, NULL, fib25_fov, pool, &trace,
                             &list, NULL));
@@ -77,8 +78,8 @@ static void test_sample_seed_count(void **state) {
     golden_array raw = GOLDEN_U8(file, "raw");
     assert_ok(exa_pool_create(2, false, &pool));
     assert_ok(exa_image_init(&image, raw.data, EXA_U8, (const exa_coord[3]){250, 250, 250}, 128.0f, 33.0f));
-    assert_ok(exa_seed_make(&(exa_seed_options){.policy = EXA_SEED_PEAKS}, &image, NULL, fib25_fov, pool, NULL, &list,
-                            NULL));
+    assert_ok(exa_seed_make(&(exa_seed_options){.policy = EXA_SEED_PEAKS}, &image, NULL, fib25_fov, pool, NULL,
+                            &list, NULL));
     assert_int_equal(list.count, 12464);
     exa_seed_list_free(&list);
     exa_pool_destroy(&pool);
@@ -110,7 +111,8 @@ static void test_max(void **state) {
         exa_image image;
         exa_seed_list list;
         assert_ok(exa_image_init(&image, raw[k], types[k], shape, 0.0f, 1.0f));
-        assert_ok(exa_seed_make(&(exa_seed_options){.policy = EXA_SEED_MAX}, &image, NULL, fov, NULL, NULL, &list, NULL));
+        assert_ok(
+            exa_seed_make(&(exa_seed_options){.policy = EXA_SEED_MAX}, &image, NULL, fov, NULL, NULL, &list, NULL));
         expect_points(&list, 3, expected);
         exa_seed_list_free(&list);
     }
@@ -162,7 +164,7 @@ static void test_flat_and_excluded(void **state) {
 
 int main(void) {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_golden_peaks), cmocka_unit_test(test_sample_seed_count), cmocka_unit_test(test_max),
+        cmocka_unit_test(test_golden_peaks),  cmocka_unit_test(test_sample_seed_count), cmocka_unit_test(test_max),
         cmocka_unit_test(test_grid_and_list), cmocka_unit_test(test_flat_and_excluded),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

@@ -238,8 +238,7 @@ static void compare_with_twin(exa_tensor_bundle *b, const exa_tensor_info *info,
     assert_true(set >= 0);
     hid_t space = H5Dget_space(set);
     assert_int_equal(H5Sget_simple_extent_dims(space, dims, NULL), info->rank);
-    for (int a = 0; a < info->rank; a++)
-        assert_int_equal(dims[a], info->shape[a]);
+    for (int a = 0; a < info->rank; a++) assert_int_equal(dims[a], info->shape[a]);
     assert_true(H5Dread(set, H5T_NATIVE_FLOAT, H5S_ALL, H5S_ALL, H5P_DEFAULT, twin) >= 0);
     assert_ok(exa_tensor_bundle_read_f32(b, info->name, ours, info->elements));
     assert_memory_equal(ours, twin, info->bytes);

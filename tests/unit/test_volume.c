@@ -215,8 +215,7 @@ static void test_staged_pieces(void **state) {
 
     (void)state;
     fill(EXA_U8, bytes, n, 7);
-    for (size_t i = 0; i < n; i++)
-        ids[i] = bytes[i];
+    for (size_t i = 0; i < n; i++) ids[i] = bytes[i];
     v = make_volume(in_folder("staged.h5:/ids"), EXA_U64, shape, ids);
     assert_ok(exa_volume_read(v, &all, EXA_U8, back));
     assert_memory_equal(back, bytes, n);
@@ -297,15 +296,13 @@ static void test_foreign_types(void **state) {
         assert_int_equal(info.dtype, types[k]);
         assert_int_equal(info.chunk[0], 0);
         assert_ok(exa_volume_read(v, &all, EXA_U64, out));
-        for (int i = 0; i < 24; i++)
-            assert_int_equal(out[i], i * 1000);
+        for (int i = 0; i < 24; i++) assert_int_equal(out[i], i * 1000);
         exa_volume_close(&v);
     }
     snprintf(name, sizeof name, "%s:/group/mask", path);
     assert_ok(exa_volume_open(name, &v));
     assert_ok(exa_volume_read(v, &all, EXA_U8, bytes));
-    for (int i = 0; i < 24; i++)
-        assert_int_equal(bytes[i], i % 2);
+    for (int i = 0; i < 24; i++) assert_int_equal(bytes[i], i % 2);
     exa_volume_close(&v);
     snprintf(name, sizeof name, "%s:/negative", path);
     assert_ok(exa_volume_open(name, &v));
@@ -475,8 +472,7 @@ static void test_sparse(void **state) {
     assert_memory_equal(out, data, sizeof data);
     far.start[1] += 1000;
     assert_ok(exa_volume_read(v, &far, EXA_U64, out));
-    for (int i = 0; i < 30; i++)
-        assert_int_equal(out[i], 0);
+    for (int i = 0; i < 30; i++) assert_int_equal(out[i], 0);
     exa_volume_close(&v);
 }
 
@@ -489,8 +485,7 @@ static void *read_often(void *name) {
 
     for (int round = 0; round < 20; round++) {
         if (exa_volume_open(name, &v) != EXA_OK || exa_volume_read(v, &all, EXA_U64, out) != EXA_OK) wrong++;
-        for (size_t i = 0; i < 8000; i++)
-            wrong += out[i] != i * 3;
+        for (size_t i = 0; i < 8000; i++) wrong += out[i] != i * 3;
         exa_volume_close(&v);
     }
     return (void *)(uintptr_t)wrong;
@@ -504,16 +499,14 @@ static void test_threads(void **state) {
     void *wrong;
 
     (void)state;
-    for (uint32_t i = 0; i < 8000; i++)
-        data[i] = i * 3;
+    for (uint32_t i = 0; i < 8000; i++) data[i] = i * 3;
     for (int t = 0; t < 4; t++) {
         exa_volume *v;
         snprintf(names[t], sizeof names[t], "%s/thread%d.h5:/v", folder, t % 2);
         v = make_volume(names[t], EXA_U32, shape, data);
         exa_volume_close(&v);
     }
-    for (int t = 0; t < 4; t++)
-        assert_int_equal(pthread_create(&threads[t], NULL, read_often, names[t]), 0);
+    for (int t = 0; t < 4; t++) assert_int_equal(pthread_create(&threads[t], NULL, read_often, names[t]), 0);
     for (int t = 0; t < 4; t++) {
         pthread_join(threads[t], &wrong);
         assert_int_equal((uintptr_t)wrong, 0);
@@ -588,8 +581,7 @@ static int fill_disk(const char *name) {
 
     fill(EXA_U64, data, 64 * 64 * 64, 13);
     st = exa_volume_create(name, &o, &v);
-    for (; st == EXA_OK && slab.start[2] < 256; slab.start[2] += 64)
-        st = exa_volume_write(v, &slab, EXA_U64, data);
+    for (; st == EXA_OK && slab.start[2] < 256; slab.start[2] += 64) st = exa_volume_write(v, &slab, EXA_U64, data);
     if (st == EXA_OK) st = exa_volume_commit(v);
     exa_volume_close(&v);
     if (st != EXA_ERR_IO || !strstr(exa_error_last()->message, "No space left on device")) {

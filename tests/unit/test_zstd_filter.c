@@ -60,8 +60,7 @@ static void test_round_trip(void **state) {
     uint64_t seed = 1;
 
     (void)state;
-    for (int i = 0; i < CHUNK; i++)
-        data[i] = (uint8_t)(test_random(&seed) & 15);
+    for (int i = 0; i < CHUNK; i++) data[i] = (uint8_t)(test_random(&seed) & 15);
     assert_true(H5Dwrite(set, H5T_NATIVE_UINT8, H5S_ALL, H5S_ALL, H5P_DEFAULT, data) >= 0);
     assert_true(H5Fflush(file, H5F_SCOPE_GLOBAL) >= 0);
     assert_true(H5Dget_storage_size(set) < CHUNK * 3 / 4);
@@ -78,8 +77,7 @@ static void test_bad_frames(void **state) {
     size_t n;
 
     (void)state;
-    for (int i = 0; i < CHUNK; i++)
-        noise[i] = (uint8_t)test_random(&seed);
+    for (int i = 0; i < CHUNK; i++) noise[i] = (uint8_t)test_random(&seed);
     expect_refused(noise, 100, "not a zstd frame");
 
     exa_zstd_filter_expect(CHUNK);
