@@ -43,7 +43,7 @@ if ! (cd "$folder" && sha256sum --quiet --check "$sums" >/dev/null 2>&1); then
         mkdir -p "$folder/$(dirname "$path")"
         printf 'url = "%s/%s"\noutput = "%s/%s"\n' "$url" "$path" "$folder" "$path"
     done < "$sums" > "$config"
-    if ! curl --fail --silent --show-error --location --retry 3 --parallel --config "$config" >&2; then
+    if ! curl --fail --silent --no-progress-meter --show-error --location --retry 3 --parallel --config "$config" >&2; then
         say "the download failed. Is $url reachable? With the files already at hand, set EXACONN_DATA_DIR."
         exit 1
     fi

@@ -28,7 +28,8 @@ def main():
     body[known[:, 0]] = known[:, 1]
     temporary = target + '.tmp'
     with h5py.File(temporary, 'w') as f:
-        f.create_dataset('groundtruth', data=body[stack], chunks=(64, 64, 64), compression='gzip')
+        f.create_dataset('groundtruth', data=body[stack], compression='gzip',
+                         chunks=tuple(min(64, n) for n in stack.shape))
     os.replace(temporary, target)
     print(f'{target}:/groundtruth: {stack.shape}, {len(np.unique(body))} bodies')
 

@@ -15,6 +15,7 @@ import threading
 import zlib
 
 import h5py
+import hdf5plugin  # registers the zstd filter
 import numpy as np
 
 root = pathlib.Path(os.environ['EXACONN_SOURCE_DIR'])
