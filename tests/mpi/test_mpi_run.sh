@@ -1,6 +1,9 @@
 #!/usr/bin/env bash
 # Under mpirun: one rank segments, more than one is refused in plain words until chunked runs exist.
 . "$EXACONN_SOURCE_DIR/tests/test_lib.sh"
+# Open MPI unloads its plugins before LeakSanitizer looks, so its own leaks cannot be suppressed by name; ours are looked
+# for in the CLI tests.
+export ASAN_OPTIONS=${ASAN_OPTIONS:-}:detect_leaks=0
 command -v mpirun >/dev/null || { echo "SKIP: no mpirun" >&2; exit 77; }
 small_job "$work/plain"
 expect 0 -- "$EXACONN" run "$work/plain/job.json"
