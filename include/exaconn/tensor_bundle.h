@@ -59,6 +59,10 @@ exa_status exa_tensor_bundle_find(const exa_tensor_bundle *bundle, const char *n
 exa_status exa_tensor_bundle_read_f32(exa_tensor_bundle *bundle, const char *name, float *data, size_t elements);
 exa_status exa_tensor_bundle_read_i64(exa_tensor_bundle *bundle, const char *name, int64_t *data, size_t elements);
 
+/* Reads every tensor, in bounded memory, and compares its checksum (tensors of strings excepted: theirs is made
+ * otherwise). EXA_ERR_CORRUPT: a checksum differs, or a data file has bytes behind its last tensor. */
+exa_status exa_tensor_bundle_verify(const exa_tensor_bundle *bundle);
+
 /* The prefix (borrowed), and the SHA-256 of the data file; with several data files, of the text made of each one's
  * digest in hexadecimal and a newline. */
 const char *exa_tensor_bundle_prefix(const exa_tensor_bundle *bundle);

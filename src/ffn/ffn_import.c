@@ -325,6 +325,7 @@ static exa_status import(exa_tensor_bundle *b, const char *checkpoint, const cha
     EXA_TRY(locate(b, &l));
     EXA_TRY(check_tensors(b, &l));
     EXA_TRY(check_surplus(b, &l, facts));
+    EXA_TRY(exa_tensor_bundle_verify(b)); /* a damaged checkpoint is not asked for its geometry */
     EXA_TRY(exa_tensor_bundle_sha256(b, sha256));
     const published *known = find_published(sha256);
     EXA_TRY(gather_settings(checkpoint, request_path, known, l.depth, s, facts));

@@ -24,7 +24,8 @@
 #define MAX_INDEX_BYTES ((size_t)64 << 20)
 #define MAX_NAME_BYTES ((size_t)64 << 20) /* of all names: shared prefixes may say more than the file holds */
 #define MAX_SHARDS 4096
-#define BUNDLE_VERSION 1 /* of the protocol this reader follows */
+#define VERIFY_BYTES ((size_t)1 << 20) /* read at a time */
+#define BUNDLE_VERSION 1               /* of the protocol this reader follows */
 #define DAMAGED "Hint: the checkpoint is damaged or incomplete; copy it from its source again"
 
 _Static_assert(__BYTE_ORDER__ == __ORDER_LITTLE_ENDIAN__, "tensors are used as they are stored: little-endian");
@@ -359,20 +360,76 @@ static exa_status read_exactly(int fd, const char *path, uint64_t offset, char *
     return EXA_OK;
 }
 
-/* All bytes of `e` into `data`, their checksum compared. */
-static exa_status read_entry(const exa_tensor_bundle *b, const entry *e, void *data) {
-    char path[EXA_PATH_BYTES];
+static exa_status open_shard(const exa_tensor_bundle *b, uint32_t shard, char path[EXA_PATH_BYTES], int *fd) {
+    shard_path(b, shard, path);
+    *fd = open(path, O_RDONLY | O_CLOEXEC);
+    EXA_CHECK(*fd >= 0, EXA_ERR_IO, "cannot open '%s': %s", path, strerror(errno));
+    return EXA_OK;
+}
 
-    shard_path(b, e->shard, path);
-    int fd = open(path, O_RDONLY | O_CLOEXEC);
-    EXA_CHECK(fd >= 0, EXA_ERR_IO, "cannot open '%s': %s", path, strerror(errno));
-    exa_status st = read_exactly(fd, path, e->offset, data, e->size);
-    close(fd);
-    if (st != EXA_OK) return st;
-    uint32_t found = exa_crc32c_mask(exa_crc32c(0, data, (size_t)e->size));
+static exa_status check_crc(const entry *e, const char *path, uint32_t crc) {
+    uint32_t found = exa_crc32c_mask(crc);
     EXA_CHECK(found == e->crc, EXA_ERR_CORRUPT, "'%s': checksum of tensor '%s' is %08x, stored is %08x. " DAMAGED,
               path, e->name, (unsigned)found, (unsigned)e->crc);
     return EXA_OK;
+}
+
+/* All bytes of `e` into `data`, their checksum compared. */
+static exa_status read_entry(const exa_tensor_bundle *b, const entry *e, void *data) {
+    char path[EXA_PATH_BYTES];
+    int fd;
+
+    EXA_TRY(open_shard(b, e->shard, path, &fd));
+    exa_status st = read_exactly(fd, path, e->offset, data, e->size);
+    close(fd);
+    if (st != EXA_OK) return st;
+    return check_crc(e, path, exa_crc32c(0, data, (size_t)e->size));
+}
+
+/* The checksum of `e`, a piece of it in memory at a time. */
+static exa_status verify_entry(const exa_tensor_bundle *b, const entry *e, char *piece) {
+    char path[EXA_PATH_BYTES];
+    uint32_t crc = 0;
+    int fd;
+    exa_status st = EXA_OK;
+
+    if (dtype_bytes(e->dtype) == 0) return EXA_OK;
+    EXA_TRY(open_shard(b, e->shard, path, &fd));
+    for (uint64_t at = 0, n; at < e->size && st == EXA_OK; at += n) {
+        n = e->size - at < VERIFY_BYTES ? e->size - at : VERIFY_BYTES;
+        st = read_exactly(fd, path, e->offset + at, piece, n);
+        if (st == EXA_OK) crc = exa_crc32c(crc, piece, (size_t)n);
+    }
+    close(fd);
+    return st == EXA_OK ? check_crc(e, path, crc) : st;
+}
+
+/* A data file ends where its last tensor ends. */
+static exa_status check_end(const exa_tensor_bundle *b, uint32_t shard) {
+    char path[EXA_PATH_BYTES];
+    uint64_t end = 0;
+
+    if (b->shard_bytes[shard] == UINT64_MAX) return EXA_OK; /* without tensors */
+    for (size_t i = 0; i < b->count; i++)
+        if (b->entries[i].shard == shard && b->entries[i].offset + b->entries[i].size > end)
+            end = b->entries[i].offset + b->entries[i].size;
+    shard_path(b, shard, path);
+    EXA_CHECK(b->shard_bytes[shard] == end, EXA_ERR_CORRUPT,
+              "'%s': %llu bytes follow its last tensor, which ends at byte %llu. " DAMAGED, path,
+              (unsigned long long)(b->shard_bytes[shard] - end), (unsigned long long)end);
+    return EXA_OK;
+}
+
+exa_status exa_tensor_bundle_verify(const exa_tensor_bundle *bundle) {
+    char *piece = NULL;
+    exa_status st = EXA_OK;
+
+    EXA_TRY(exa_alloc(VERIFY_BYTES, 1, "verifying a checkpoint", &piece));
+    for (size_t i = 0; i < bundle->count && st == EXA_OK; i++)
+        st = verify_entry(bundle, &bundle->entries[i], piece);
+    for (uint32_t s = 0; s < bundle->shards && st == EXA_OK; s++) st = check_end(bundle, s);
+    free(piece);
+    return st;
 }
 
 static exa_status find_for_reading(const exa_tensor_bundle *b, const char *name, size_t elements,

@@ -81,6 +81,10 @@ expect 4 'data file of only' -- "$EXACONN" import-ffn "$work/c" -o "$work/x.h5" 
 make "$work/c"
 printf '\x55' | dd of="$data_file" bs=1 seek=3000 conv=notrunc status=none
 expect 4 'checksum of tensor' 'c.data-00000-of-00001' -- "$EXACONN" import-ffn "$work/c" -o "$work/x.h5" "${geometry[@]}"
+expect 4 'checksum of tensor' 'the checkpoint is damaged' -- "$EXACONN" import-ffn "$work/c" -o "$work/x.h5"
+make "$work/c"
+printf 'more' >>"$data_file"
+expect 4 '4 bytes follow its last tensor' 'the checkpoint is damaged' -- "$EXACONN" import-ffn "$work/c" -o "$work/x.h5" "${geometry[@]}"
 rm "$data_file"
 expect 1 'c.data-00000-of-00001' -- "$EXACONN" import-ffn "$work/c" -o "$work/x.h5" "${geometry[@]}"
 make "$work/c"
@@ -104,6 +108,10 @@ if [ -e "$data/ffn_fib25_tf/model.ckpt-27465036.index" ]; then
         'deltas 8,8,8' 'init 0.95, pad 0.05, move 0.9, segment 0.6, disco 0' 'Apache-2.0' 'a2910768' 'step 27465036' \
         -- "$EXACONN" import-ffn "$data/ffn_fib25_tf/model.ckpt-27465036" -o "$work/fib25.h5"
     expect 0 'command line \+ built-in table' 'move 0.8' -- "$EXACONN" import-ffn "$data/ffn_fib25_tf/model.ckpt-27465036" -fo "$work/fib25.h5" --move-threshold .8
+    cp "$data/ffn_fib25_tf/"model.ckpt-27465036.* "$work" && chmod u+w "$work"/model.ckpt-27465036.*
+    python3 -c 'import sys; f = open(sys.argv[1], "r+b"); f.seek(1000000); b = f.read(1); f.seek(1000000); f.write(bytes([b[0] ^ 16]))' \
+        "$work/model.ckpt-27465036.data-00000-of-00001"
+    expect 4 'checksum of tensor' 'the checkpoint is damaged' -- "$EXACONN" import-ffn "$work/model.ckpt-27465036" -o "$work/x.h5"
 else
     echo "SKIP of the published network only: $data/ffn_fib25_tf is not there" >&2
 fi
