@@ -295,7 +295,7 @@ const exa_job_key exa_job_keys[] = {
      .kind = EXA_JOB_INTEGER,
      .flags = EXA_JOB_FREE,
      .minimum = 0,
-     .maximum = 4096,
+     .maximum = 1024,
      AT(compute.threads),
      .unit = "threads",
      .since = "0.1",

@@ -32,6 +32,7 @@ refused '"seeds": {"polcy": "max"}' "no key 'seeds.polcy'" "did you mean 'seeds.
 refused '"box": {"shape": [10, -1, 10]}' 'box.shape\[1\] is -1' 'at least 1'
 refused '"compute": {"isa": "avx521"}' 'compute.isa cannot be "avx521"' 'did you mean "avx512"'
 refused '"compute": {"threads": "two"}' 'compute.threads must be an integer'
+refused '"compute": {"threads": 1025}' 'compute.threads is 1025' '1024' # as many as EXACONN_THREADS may be
 refused '"inference": {"move_threshold": 1.5}' 'inference.move_threshold is 1.5'
 refused '"inference": {"move_threshold": NaN}' 'line 1, column'
 refused '"log_level": "info",' 'line 1, column'

@@ -191,7 +191,7 @@ static const refusal refusals[] = {
     {"\"compute\": {\"$schema\": \"x\"}", EXA_ERR_CONFIG, "compute.$schema", "there is no key"},
     {"\"compute\": {\"threads\": \"4\"}", EXA_ERR_CONFIG, "compute.threads", "must be an integer"},
     {"\"compute\": {\"threads\": 1.5}", EXA_ERR_CONFIG, "compute.threads", "without a fraction"},
-    {"\"compute\": {\"threads\": -1}", EXA_ERR_RANGE, "compute.threads", "at least 0 and at most 4096"},
+    {"\"compute\": {\"threads\": -1}", EXA_ERR_RANGE, "compute.threads", "at least 0 and at most 1024"},
     {"\"compute\": {\"threads\": 4097}", EXA_ERR_RANGE, "compute.threads", "out of range"},
     {"\"compute\": {\"threads\": 1e999}", EXA_ERR_RANGE, "compute.threads", "out of range"},
     {"\"compute\": {\"threads\": null}", EXA_ERR_CONFIG, "compute.threads", "must be an integer"},
