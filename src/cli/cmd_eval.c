@@ -117,6 +117,14 @@ done:
     return st;
 }
 
+static exa_status check_counted(const comparison *c) {
+    EXA_CHECK(c->scores.voxels > 0, EXA_ERR_CONFIG,
+              "no voxel is left to compare: all %" PRIu64 " are ignored (--ignore %s). Hint: check that '%s' holds "
+              "labels where they are compared (--box, --seg-offset), or count all voxels with --ignore none",
+              c->scores.ignored_voxels, c->ignore_name, c->truth_name);
+    return EXA_OK;
+}
+
 /* ---- output -------------------------------------------------------------------------------------------------- */
 
 static double iou(const exa_eval_segment *s) {
@@ -241,7 +249,7 @@ static exa_status run(const exa_cli_arguments *arguments) {
     EXA_GOTO(done, exa_volume_open(c.truth_name, &c.truth));
     EXA_GOTO(done, find_box(arguments, &c));
     EXA_GOTO(done, compare(&c, (size_t)memory << 20));
-    if (c.scores.voxels == 0) EXA_WARN("no voxel is left to compare: all are ignored (--ignore %s)", c.ignore_name);
+    EXA_GOTO(done, check_counted(&c));
     if (table) EXA_GOTO(done, write_table(&c, table));
     if (exa_cli_has(arguments, "json")) {
         st = print_json(&c, shown);

@@ -34,6 +34,15 @@ expect 2 'MiB' -- "$EXACONN" eval "$seg" "$truth" --memory 0
 expect 1 'No such file' -- "$EXACONN" eval "$work/absent.h5:/x" "$truth"
 expect 2 'did you mean /labels' -- "$EXACONN" eval "$work/s.h5:/label" "$truth"
 expect 1 'No such file' -- "$EXACONN" eval "$seg" "$truth" --table "$work/no/table.csv"
+# nothing to compare is an error, not a score
+mkdir "$work/z"
+python3 -c 'import sys; sys.path.insert(0, sys.argv[1]); import make_volume
+for z in range(12): open("%s/%d.png" % (sys.argv[2], z), "wb").write(make_volume.png([[0] * 50] * 40, 8, False))' "$EXACONN_SOURCE_DIR/tests" "$work/z"
+"$EXACONN" import-images "$work/z" -o "$work/z.h5:/labels" --voxel-size 8 >/dev/null || exit 1
+expect 2 'all 24000 are ignored \(--ignore truth\)' 'hint: .*--ignore none' -- "$EXACONN" eval "$seg" "$work/z.h5" --table "$work/z.csv"
+expect 2 'all 24000 are ignored' -- "$EXACONN" eval "$work/z.h5" "$truth" --ignore both --json
+check "no table of nothing" test ! -e "$work/z.csv"
+expect 0 -- "$EXACONN" eval "$seg" "$work/z.h5" --ignore none
 truncate -s 3000 "$work/small.h5"
 expect 4 'small.h5' -- "$EXACONN" eval "$work/small.h5" "$truth"
 
