@@ -311,10 +311,25 @@ fail:
     return st;
 }
 
+/* No file of that name, but PREFIX.index: somebody means the checkpoint. */
+static exa_status refuse_checkpoint(const char *path) {
+    char index[EXA_PATH_BYTES];
+
+    if (strlen(path) + sizeof ".index" > sizeof index || exa_file_exists(path)) return EXA_OK;
+    snprintf(index, sizeof index, "%s.index", path);
+    EXA_CHECK(
+        !exa_file_exists(index), EXA_ERR_FORMAT,
+        "'%s' is a TensorFlow checkpoint, not a weights file. Hint: make one of it with `exaconn import-ffn %s "
+        "-o ffn.h5`",
+        path, path);
+    return EXA_OK;
+}
+
 exa_status exa_weights_file_open(const char *path, exa_weights_file **out) {
     char *data;
     size_t size;
 
+    EXA_TRY(refuse_checkpoint(path));
     EXA_TRY(exa_file_read_all(path, EXA_WEIGHTS_MAX_FILE, &data, &size));
     exa_status st = exa_weights_file_open_image(data, size, path, out);
     free(data);

@@ -52,6 +52,8 @@ expect 1 'absent.json' -- "$EXACONN" run "$work/absent.json"
 
 # Weights: missing, NaN, truncated, one bit flipped, another kind of file.
 write_job weights '"none.h5"';                  refused 1 'none.h5'
+touch "$work/model.ckpt.index"
+write_job weights '"model.ckpt"';               refused 4 'TensorFlow checkpoint' 'hint: .*`exaconn import-ffn .*/model.ckpt -o ffn.h5`'
 "$EXACONN_FIXTURE" nan-weights "$work/nan.h5" 2>/dev/null
 if [ -e "$work/nan.h5" ]; then write_job weights '"nan.h5"'; refused 4 'nan.h5' 'finite|NaN|nan'; fi
 size=$(stat -c %s "$work/weights.h5")
