@@ -1,6 +1,6 @@
 #!/usr/bin/env bash
 # Gets the FIB-25 sample and its published FFN, and prints where they are, as shell assignments:
-#   raw=FILE:/DATASET  truth=FILE:/DATASET  checkpoint=PATH  published=FILE:/DATASET (empty if not at hand)
+#   raw=FILE:/DATASET  truth=FILE:/DATASET  checkpoint=PATH  published=FILE:/DATASET (Google's own segmentation)
 #   scripts/get_fib25.sh EXACONN FOLDER
 # From $EXACONN_DATA_DIR (default ../shared/data) if it is there, else by downloading the public files of
 # github.com/google/ffn and github.com/janelia-flyem/neuroproof_examples into FOLDER, checked against fib25.sha256.
@@ -14,14 +14,15 @@ data=${EXACONN_DATA_DIR:-$here/../../shared/data}
 url=${EXACONN_DOWNLOAD_URL:-https://raw.githubusercontent.com}
 sums=${EXACONN_CHECKSUMS:-$here/fib25.sha256}
 say() { echo "get_fib25: $*" >&2; }
+tell() { printf '%s=%q\n' "$1" "$2"; } # safe to eval
 
 if [ -e "$data/fib25_sample2.h5" ] && [ -e "$data/ffn_fib25_tf/model.ckpt-27465036.index" ]; then
     data=$(cd "$data" && pwd)
     say "using the sample in $data"
-    echo "raw='$data/fib25_sample2.h5:/raw'"
-    echo "truth='$data/fib25_sample2.h5:/groundtruth'"
-    echo "checkpoint='$data/ffn_fib25_tf/model.ckpt-27465036'"
-    echo "published='$data/fib25_sample2.h5:/ffn_reference'"
+    tell raw "$data/fib25_sample2.h5:/raw"
+    tell truth "$data/fib25_sample2.h5:/groundtruth"
+    tell checkpoint "$data/ffn_fib25_tf/model.ckpt-27465036"
+    tell published "$data/fib25_sample2.h5:/ffn_reference"
     exit 0
 fi
 
@@ -35,15 +36,17 @@ done
 mkdir -p "$folder"
 folder=$(cd "$folder" && pwd)
 if ! (cd "$folder" && sha256sum --quiet --check "$sums" >/dev/null 2>&1); then
-    say "downloading 18 MB from $url into $folder"
+    say "downloading 19 MB from $url into $folder"
     config=$(mktemp)
-    trap 'rm -f "$config"' EXIT
+    trap 'rm -f "$config" "$config.err"' EXIT
     while read -r sum path; do
         if echo "$sum  $folder/$path" | sha256sum --status --check 2>/dev/null; then continue; fi
         mkdir -p "$folder/$(dirname "$path")"
         printf 'url = "%s/%s"\noutput = "%s/%s"\n' "$url" "$path" "$folder" "$path"
     done < "$sums" > "$config"
-    if ! curl --fail --silent --no-progress-meter --show-error --location --retry 3 --parallel --config "$config" >&2; then
+    if ! curl --fail --fail-early --silent --no-progress-meter --show-error --location --retry 3 --parallel \
+         --config "$config" 2> "$config.err" >&2; then
+        tail -n 1 "$config.err" >&2
         say "the download failed. Is $url reachable? With the files already at hand, set EXACONN_DATA_DIR."
         exit 1
     fi
@@ -58,7 +61,10 @@ sample=$folder/janelia-flyem/neuroproof_examples/master/training_sample2
     "$exaconn" import-images "$sample/grayscale_maps" -o "$folder/raw.h5:/raw" --voxel-size 10,10,10 >&2
 [ -e "$folder/groundtruth.h5" ] ||
     "$python" "$here/import_neuroproof.py" "$sample/groundtruth.h5.gz" "$folder/groundtruth.h5" >&2
-echo "raw='$folder/raw.h5:/raw'"
-echo "truth='$folder/groundtruth.h5:/groundtruth'"
-echo "checkpoint='$folder/google/ffn/master/models/fib25/model.ckpt-27465036'"
-echo "published="
+[ -e "$folder/published.h5" ] ||
+    "$python" "$here/import_ffn_result.py" "$folder/google/ffn/master/results/fib25/sample-training2.npz" \
+        "$folder/published.h5" >&2
+tell raw "$folder/raw.h5:/raw"
+tell truth "$folder/groundtruth.h5:/groundtruth"
+tell checkpoint "$folder/google/ffn/master/models/fib25/model.ckpt-27465036"
+tell published "$folder/published.h5:/segmentation"

@@ -1,7 +1,7 @@
 #!/usr/bin/env bash
 # Installs what exaconn needs on Debian and Ubuntu. Idempotent; needs root or sudo only if something is missing.
 #   scripts/install_deps.sh [--tests]     --tests: also what the tests, the fuzzers and the linters need
-# Elsewhere: docs/install.md names the Spack, EasyBuild and conda packages.
+# Elsewhere: docs/install.md names the Spack and conda packages.
 set -euo pipefail
 
 packages=(build-essential cmake ninja-build pkg-config git ca-certificates curl

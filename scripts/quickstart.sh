@@ -19,16 +19,21 @@ step() { printf '\n== %s\n' "$*"; }
 step "1/5 dependencies"
 scripts/install_deps.sh
 step "2/5 build"
-cmake --preset release >/dev/null
-cmake --build --preset release
+mkdir -p build
+if ! { cmake --preset release && cmake --build --preset release; } > build/quickstart.log 2>&1; then
+    tail -n 30 build/quickstart.log >&2
+    echo "quickstart.sh: the build failed; all of it is in build/quickstart.log" >&2
+    exit 1
+fi
 exaconn=$PWD/build/release/exaconn
+"$exaconn" --version | head -n 1
 
 step "3/5 the FIB-25 sample and its published network"
 out=$PWD/build/quickstart
 mkdir -p "$out"
 found=$(scripts/get_fib25.sh "$exaconn" "$PWD/build/fib25")
 eval "$found"
-[ -e "$out/ffn.h5" ] || "$exaconn" import-ffn "$checkpoint" -o "$out/ffn.h5"
+"$exaconn" -q import-ffn "$checkpoint" -o "$out/ffn.h5" --force
 
 step "4/5 segment ${size}^3 voxels"
 start=$(( (250 - size) / 2 ))
@@ -41,6 +46,7 @@ cat > "$out/job-$size.json" <<JOB
   "output": "run-$size"
 }
 JOB
+rm -rf "$out/run-$size" # of an earlier quickstart, perhaps of an older program
 "$exaconn" run "$out/job-$size.json"
 
 step "5/5 score and picture"

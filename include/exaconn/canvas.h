@@ -55,6 +55,7 @@ typedef struct exa_canvas_counters {
     int64_t seed_got_too_weak; /* floods stopped because the seed fell below the move threshold */
     int64_t weak, too_small, no_step;
     int64_t voxels_segmented;
+    int64_t voxels_initial;     /* of an initial segmentation */
     int64_t voxels_overlapping; /* over the threshold but already taken */
 } exa_canvas_counters;
 
@@ -64,7 +65,7 @@ typedef struct exa_canvas_options {
     exa_ffn_options ffn;
     exa_coord fov[3], deltas[3];
     bool probability_map;
-    int64_t max_seeds, max_objects, max_steps; /* 0 = no limit */
+    int64_t max_seeds, max_objects, max_steps; /* 0 = no limit; tested between floods */
 } exa_canvas_options;
 
 /* `image` and its raw voxels are borrowed until destroy; `seeds` is taken over (transferred, also on failure).
@@ -73,9 +74,10 @@ exa_status exa_canvas_create(const exa_canvas_options *options, const exa_image 
                              const uint8_t *excluded, exa_canvas **out);
 void exa_canvas_destroy(exa_canvas **canvas);
 
-/* Existing objects, dense [z, y, x] of the canvas's shape, ids 1..n without a promise of being contiguous; new
- * objects are numbered from `first_new_id`. Before the first exa_canvas_next. */
-exa_status exa_canvas_set_initial(exa_canvas *canvas, const int32_t *segmentation, int32_t first_new_id);
+/* Existing objects of the planes [z, z + planes), dense [z, y, x]: canvas ids > 0, 0 elsewhere. Before the first
+ * exa_canvas_next; call it for as many slabs as there are. New objects are numbered from `first_new_id`. */
+exa_status exa_canvas_set_initial(exa_canvas *canvas, exa_coord z, exa_coord planes, const int32_t *labels,
+                                  int32_t first_new_id);
 
 /* What the network has to do: image and seed in, logits out, each [z, y, x] of fov. Borrowed from the canvas. */
 typedef struct exa_canvas_step {

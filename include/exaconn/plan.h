@@ -10,6 +10,12 @@
 extern "C" {
 #endif
 
+/* A second volume of a job and the part of it that covers the box. */
+typedef struct exa_companion {
+    exa_volume *volume; /* owned; NULL if the job names none */
+    exa_box box;        /* of the job, in this volume's voxels */
+} exa_companion;
+
 /* A job's inputs, opened and checked against each other. */
 typedef struct exa_inputs {
     exa_ffn_model *model; /* owned; its options, mean and stddev already carry the job's overrides */
@@ -19,15 +25,21 @@ typedef struct exa_inputs {
     int64_t voxels;
     exa_dtype dtype;         /* of the raw voxels in memory */
     double voxel_size_nm[3]; /* 0 = unknown */
+    exa_companion mask, initial;
+    int64_t (*points)[3]; /* owned; listed seeds, zyx voxels of the volume, all inside the box */
+    size_t point_count;
 } exa_inputs;
 
-/* Opens what the job names. Errors: everything wrong with the files, a box outside the volume, a box smaller than
- * the FOV. Overrides of the model's published values are logged as warnings. */
+/* Opens what the job names and finds everything that can be wrong before a voxel is read: files, types, a box
+ * outside the volume or smaller than the FOV, companions that do not cover it (one cut from the volume is placed by
+ * its attribute offset_zyx_vx), listed seeds outside it, thresholds under which no step is possible, a backend that
+ * is not there. Overrides of the model's published values are logged as warnings. */
 exa_status exa_inputs_open(const exa_job *job, exa_inputs *inputs);
 void exa_inputs_close(exa_inputs *inputs);
 
 typedef struct exa_plan {
     uint64_t raw_bytes, canvas_bytes, seed_bytes, network_bytes; /* network: predicted from the geometry */
+    uint64_t write_bytes;                                        /* one slab of the output and HDF5's cache */
     uint64_t peak_bytes;                                         /* of the process, predicted */
     uint64_t available_bytes;                                    /* the job's limit or the machine's */
     double bytes_per_voxel;                                      /* peak beside the network's buffers */
@@ -40,6 +52,9 @@ typedef struct exa_plan {
 /* Steps per cell of deltas^3 voxels in the published FIB-25 run: 25,799 steps, FOV centres within 218^3 voxels. On
  * the golden sub-cubes it predicts 653 steps for 571 and 32 for 30. */
 #define EXA_PLAN_STEPS_PER_CELL 1.275
+
+/* The program and its libraries, measured. */
+#define EXA_PLAN_PROGRAM_BYTES ((uint64_t)32 << 20)
 
 void exa_plan_make(const exa_job *job, const exa_inputs *inputs, exa_plan *plan);
 

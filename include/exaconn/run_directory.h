@@ -26,13 +26,13 @@ typedef struct exa_run_directory exa_run_directory;
 
 typedef enum exa_run_state {
     EXA_RUN_NEW,         /* just created, or empty */
-    EXA_RUN_INTERRUPTED, /* the same job was here and did not finish */
-    EXA_RUN_COMPLETE     /* summary.json is there */
+    EXA_RUN_INTERRUPTED, /* a run was begun here and did not finish */
+    EXA_RUN_COMPLETE     /* segmentation.h5 and summary.json are there */
 } exa_run_state;
 
 /* Creates or opens job->output and locks it against a second run. Refused
- * (EXA_ERR_CONFIG): a folder with other things in it; one whose job differs in anything that can change the result,
- * naming the keys; one that another process is working in. */
+ * (EXA_ERR_CONFIG): a folder with other things in it; one that holds the result of a job that differs in
+ * anything that can change it, naming the keys; one that another process is working in. */
 exa_status exa_run_directory_open(const exa_job *job, exa_run_directory **out, exa_run_state *state);
 void exa_run_directory_close(exa_run_directory **directory);
 

@@ -172,12 +172,18 @@ void exa_canvas_destroy(exa_canvas **canvas) {
     *canvas = NULL;
 }
 
-exa_status exa_canvas_set_initial(exa_canvas *c, const int32_t *segmentation, int32_t first_new_id) {
+exa_status exa_canvas_set_initial(exa_canvas *c, exa_coord z, exa_coord planes, const int32_t *labels,
+                                  int32_t first_new_id) {
+    size_t plane = (size_t)(c->shape[1] * c->shape[2]), at_z = (size_t)z * plane;
+
     EXA_CHECK(first_new_id > 0, EXA_ERR_RANGE, "the first new object id must be positive, not %d", first_new_id);
-    for (size_t i = 0; i < c->voxels; i++) {
-        if (segmentation[i] <= 0) continue;
-        c->segmentation[i] = segmentation[i];
-        if (c->probability) c->probability[i] = 255;
+    EXA_CHECK(z >= 0 && planes >= 0 && z + planes <= c->shape[0], EXA_ERR_RANGE,
+              "planes %lld to %lld are outside the canvas", (long long)z, (long long)(z + planes));
+    for (size_t i = 0; i < (size_t)planes * plane; i++) {
+        if (labels[i] <= 0) continue;
+        c->segmentation[at_z + i] = labels[i];
+        c->counters.voxels_initial++;
+        if (c->probability) c->probability[at_z + i] = 255;
     }
     c->next_id = first_new_id;
     return EXA_OK;
@@ -473,12 +479,13 @@ static exa_status end_flood(exa_canvas *c) {
 
 /* ---- driving ------------------------------------------------------------------------------------------------- */
 
+/* Limits hold between floods: an object begun is finished. */
 static bool limit_reached(exa_canvas *c) {
     const exa_canvas_options *o = &c->options;
     bool steps = o->max_steps > 0 && c->counters.steps >= o->max_steps;
-    bool objects = !c->flooding && o->max_objects > 0 && c->counters.objects >= o->max_objects;
+    bool objects = o->max_objects > 0 && c->counters.objects >= o->max_objects;
 
-    c->limited = c->limited || steps || objects;
+    c->limited = c->limited || (!c->flooding && (steps || objects));
     return c->limited;
 }
 
@@ -486,7 +493,7 @@ static exa_status find_step(exa_canvas *c, bool *more) {
     for (;;) {
         if (limit_reached(c)) {
             *more = false;
-            return c->flooding ? end_flood(c) : EXA_OK;
+            return EXA_OK;
         }
         if (!c->flooding) {
             EXA_TRY(next_flood(c, more));

@@ -71,6 +71,7 @@ exa_status exa_progress_create(double interval_s, exa_progress_report *report, v
     return EXA_OK;
 }
 
+/* What matters most comes first: a narrow terminal cuts the end off. */
 static void format_state(const exa_progress_state *s, double elapsed, char *out, size_t size) {
     double eta = exa_progress_eta(s, elapsed), rate = elapsed > 0 ? (double)s->steps / elapsed : 0.0;
     double filled = s->voxels > 0 ? 100.0 * (double)s->voxels_filled / (double)s->voxels : 0.0;
@@ -78,13 +79,13 @@ static void format_state(const exa_progress_state *s, double elapsed, char *out,
 
     if (eta >= 0) exa_format_duration(eta, left);
     snprintf(out, size,
-             "seeds %lld/%lld | objects %lld | filled %.1f %% | steps %lld, %.1f/s | %.0f kvox/s | left ~%s",
-             (long long)s->seeds_done, (long long)s->seeds, (long long)s->objects, filled, (long long)s->steps,
-             rate, elapsed > 0 ? (double)s->voxels_filled / elapsed / 1e3 : 0.0, left);
+             "left ~%s | %.1f steps/s | filled %.1f %%, %.0f kvox/s | objects %lld | steps %lld | seeds %lld/%lld",
+             left, rate, filled, elapsed > 0 ? (double)s->voxels_filled / elapsed / 1e3 : 0.0,
+             (long long)s->objects, (long long)s->steps, (long long)s->seeds_done, (long long)s->seeds);
 }
 
 static void draw_bar(exa_progress *p, const exa_progress_state *s, double elapsed) {
-    enum { CELLS = 20 };
+    enum { CELLS = 12 };
     char text[200], bar[CELLS + 1];
     struct winsize size = {0};
     double done = exa_progress_fraction(s);

@@ -3,6 +3,7 @@
 #include "exaconn/clock.h"
 #include "exaconn/cpu.h"
 #include "exaconn/ffn_net.h"
+#include "exaconn/file.h"
 #include "exaconn/log.h"
 
 #include <errno.h>
@@ -75,25 +76,124 @@ static exa_status check_raw_type(const exa_job *job, exa_inputs *in) {
     return EXA_OK;
 }
 
-exa_status exa_inputs_open(const exa_job *job, exa_inputs *in) {
-    exa_inputs made = {0};
+static exa_status check_thresholds(const exa_inputs *in) {
+    const exa_ffn_options *o = &in->model->options;
+
+    EXA_CHECK(in->model->image_stddev > 0.0f, EXA_ERR_RANGE, "inference.image_stddev must be positive");
+    EXA_CHECK(o->init_activation >= o->move_threshold, EXA_ERR_CONFIG,
+              "inference.move_threshold (%g) is above init_activation (%g): no flood could take a first step",
+              (double)o->move_threshold, (double)o->init_activation);
+    return EXA_OK;
+}
+
+static exa_status choose_voxel_size(const exa_job *job, exa_inputs *in) {
+    for (int a = 0; a < 3; a++) {
+        double size = job->voxel_size_nm.given ? job->voxel_size_nm.value[a] : in->info.voxel_size_nm[a];
+        EXA_CHECK(isfinite(size) && size >= 0.0, EXA_ERR_FORMAT,
+                  "'%s' gives its voxel size on axis %c as %g nm. Hint: put \"voxel_size_nm\" into the job",
+                  job->volume, "zyx"[a], size);
+        in->voxel_size_nm[a] = size;
+    }
+    return EXA_OK;
+}
+
+static exa_status check_backend(const exa_job *job) {
+    EXA_CHECK(
+        job->compute.backend != EXA_JOB_BACKEND_CUDA, EXA_ERR_UNSUPPORTED,
+        "compute.backend is \"cuda\", but this version has no CUDA network yet. Hint: use \"auto\" or \"cpu\"");
+    return EXA_OK;
+}
+
+/* Either of the raw volume's shape, or placed in it by an offset and covering the box. */
+static exa_status place_companion(const exa_inputs *in, const char *name, const char *key, exa_companion *c) {
+    exa_volume_info info;
+    exa_coord offset[3];
+    bool placed;
+
+    EXA_TRY(exa_volume_get_info(c->volume, &info));
+    EXA_TRY(exa_volume_get_offset(c->volume, offset, &placed));
+    EXA_CHECK(info.dtype != EXA_F32, EXA_ERR_UNSUPPORTED, "%s: '%s' holds float32; labels and masks are integers",
+              key, name);
+    c->box = in->box;
+    for (int a = 0; a < 3; a++) c->box.start[a] -= offset[a];
+    const exa_box all = {{0, 0, 0}, {info.shape[0], info.shape[1], info.shape[2]}};
+    bool same = memcmp(info.shape, in->info.shape, sizeof info.shape) == 0;
+    EXA_CHECK(
+        (placed || same) && exa_box_inside(&c->box, &all), EXA_ERR_RANGE,
+        "%s: '%s' of shape (%lld, %lld, %lld)%s does not cover the box in the raw volume of shape (%lld, %lld, "
+        "%lld). Hint: give a volume of the raw volume's shape, or one with the attribute offset_zyx_vx",
+        key, name, (long long)info.shape[0], (long long)info.shape[1], (long long)info.shape[2],
+        placed ? " at its offset" : "", (long long)in->info.shape[0], (long long)in->info.shape[1],
+        (long long)in->info.shape[2]);
+    return EXA_OK;
+}
+
+static exa_status open_companion(const exa_inputs *in, const char *name, const char *key, exa_companion *c) {
     exa_status st;
 
-    st = exa_ffn_model_read(job->weights, &made.model);
-    if (st == EXA_OK) apply_overrides(job, made.model);
-    if (st == EXA_OK && made.model->image_stddev <= 0.0f) {
-        st = EXA_FAIL(EXA_ERR_RANGE, "inference.image_stddev must be positive");
+    if (!name) return EXA_OK;
+    st = exa_volume_open(name, &c->volume);
+    if (st != EXA_OK) return exa_error_context(st, "%s", key);
+    return place_companion(in, name, key, c);
+}
+
+static exa_status read_points(const exa_job *job, exa_inputs *in) {
+    enum { MAX_POINTS_BYTES = 1 << 30 };
+    char *text = NULL;
+    size_t size;
+    exa_status st;
+
+    if (job->seeds.policy != EXA_JOB_SEEDS_LIST) return EXA_OK;
+    if (job->seeds.file) {
+        st = exa_file_read_all(job->seeds.file, MAX_POINTS_BYTES, &text, &size);
+        if (st == EXA_OK) st = exa_job_parse_points(text, size, job->seeds.file, &in->points, &in->point_count);
+        free(text);
+        return st == EXA_OK ? st : exa_error_context(st, "seeds.file");
     }
-    if (st == EXA_OK) st = exa_volume_open(job->volume, &made.volume);
-    if (st == EXA_OK) st = exa_volume_get_info(made.volume, &made.info);
-    if (st == EXA_OK) st = check_raw_type(job, &made);
-    if (st == EXA_OK) st = check_box(job, &made);
+    EXA_TRY(exa_alloc(job->seeds.point_count, sizeof *in->points, "the listed seeds", &in->points));
+    memcpy(in->points, job->seeds.points, job->seeds.point_count * sizeof *in->points);
+    in->point_count = job->seeds.point_count;
+    return EXA_OK;
+}
+
+static exa_status check_points(const exa_inputs *in) {
+    for (size_t i = 0; i < in->point_count; i++) {
+        const int64_t *p = in->points[i];
+        const exa_box voxel = {{p[0], p[1], p[2]}, {1, 1, 1}};
+        EXA_CHECK(
+            exa_box_inside(&voxel, &in->box), EXA_ERR_RANGE,
+            "seed %zu of the list, (%lld, %lld, %lld), is outside the box: start (%lld, %lld, %lld), shape (%lld, "
+            "%lld, %lld). Hint: listed seeds are z, y, x voxels of the volume, not of the box",
+            i + 1, (long long)p[0], (long long)p[1], (long long)p[2], (long long)in->box.start[0],
+            (long long)in->box.start[1], (long long)in->box.start[2], (long long)in->box.shape[0],
+            (long long)in->box.shape[1], (long long)in->box.shape[2]);
+    }
+    return EXA_OK;
+}
+
+static exa_status open_inputs(const exa_job *job, exa_inputs *in) {
+    EXA_TRY(check_backend(job));
+    EXA_TRY(exa_ffn_model_read(job->weights, &in->model));
+    apply_overrides(job, in->model);
+    EXA_TRY(check_thresholds(in));
+    EXA_TRY(exa_volume_open(job->volume, &in->volume));
+    EXA_TRY(exa_volume_get_info(in->volume, &in->info));
+    EXA_TRY(check_raw_type(job, in));
+    EXA_TRY(check_box(job, in));
+    EXA_TRY(choose_voxel_size(job, in));
+    EXA_TRY(open_companion(in, job->mask.volume, "mask.volume", &in->mask));
+    EXA_TRY(open_companion(in, job->initial_segmentation, "initial_segmentation", &in->initial));
+    EXA_TRY(read_points(job, in));
+    return check_points(in);
+}
+
+exa_status exa_inputs_open(const exa_job *job, exa_inputs *in) {
+    exa_inputs made = {0};
+    exa_status st = open_inputs(job, &made);
+
     if (st != EXA_OK) {
         exa_inputs_close(&made);
         return st;
-    }
-    for (int a = 0; a < 3; a++) {
-        made.voxel_size_nm[a] = job->voxel_size_nm.given ? job->voxel_size_nm.value[a] : made.info.voxel_size_nm[a];
     }
     *in = made;
     return EXA_OK;
@@ -101,7 +201,11 @@ exa_status exa_inputs_open(const exa_job *job, exa_inputs *in) {
 
 void exa_inputs_close(exa_inputs *in) {
     exa_volume_close(&in->volume);
+    exa_volume_close(&in->mask.volume);
+    exa_volume_close(&in->initial.volume);
     exa_ffn_model_destroy(&in->model);
+    free(in->points);
+    in->points = NULL;
 }
 
 /* ---- plan ---------------------------------------------------------------------------------------------------- */
@@ -125,38 +229,53 @@ exa_status exa_plan_threads(const exa_job *job, int *threads) {
     return EXA_OK;
 }
 
-/* Packed weights (Winograd expands 27 taps to 125 points) and a handful of activation volumes with halo a thread.
- */
+/* Packed weights (Winograd makes 125 points of 27 taps) and, for each thread, two grids of features and one of
+ * inputs with halo, and a little scratch. */
 static uint64_t predict_network(const exa_ffn_model *m, int threads) {
-    uint64_t features = (uint64_t)(m->features + 15) / 16 * 16, halo = 1;
+    uint64_t features = (uint64_t)(m->features + 15) / 16 * 16, grid = 1;
 
-    for (int a = 0; a < 3; a++) halo *= (uint64_t)m->fov[a] + 5;
-    return (uint64_t)(2 * m->depth - 1) * (125 + 27) * features * features * 4 + 4 * halo * features * 4 +
-           (uint64_t)threads * (64u << 20);
+    for (int a = 0; a < 3; a++) grid *= (uint64_t)m->fov[a] + 5;
+    return (uint64_t)(2 * m->depth - 1) * 125 * features * features * 4 +
+           (uint64_t)threads * (grid * (2 * features + 2) * 4 + (1u << 20));
+}
+
+static uint64_t predict_seeding(const exa_job *job, const exa_inputs *in) {
+    uint64_t voxels = (uint64_t)in->voxels;
+
+    if (job->seeds.policy == EXA_JOB_SEEDS_PEAKS) return voxels * 9;
+    if (job->seeds.policy == EXA_JOB_SEEDS_MAX) return voxels * (in->dtype == EXA_F32 ? 20 : 4);
+    return 0;
+}
+
+static uint64_t largest(uint64_t a, uint64_t b, uint64_t c) {
+    uint64_t m = a > b ? a : b;
+    return m > c ? m : c;
 }
 
 void exa_plan_make(const exa_job *job, const exa_inputs *in, exa_plan *plan) {
+    const uint64_t hdf5_cache = 16u << 20;
     const exa_ffn_model *m = in->model;
-    uint64_t voxels = (uint64_t)in->voxels, while_seeding, while_flooding, mask;
+    uint64_t voxels = (uint64_t)in->voxels, mask = job->mask.volume || job->skip_zero_raw ? voxels : 0;
+    uint64_t map = job->segmentation.probability_map ? voxels : 0, rows, seeds;
     double cells = 1.0;
     int threads = 1;
 
     *plan = (exa_plan){0};
     exa_plan_threads(job, &threads);
-    mask = job->mask.volume || job->skip_zero_raw ? voxels : 0;
+    rows =
+        (uint64_t)(job->segmentation.chunk[0] < in->box.shape[0] ? job->segmentation.chunk[0] : in->box.shape[0]);
+    seeds = job->seeds.policy == EXA_JOB_SEEDS_MAX ? voxels * 4 : voxels / 100;
     plan->raw_bytes = voxels * exa_dtype_size(in->dtype);
-    plan->canvas_bytes = voxels * (8 + (job->segmentation.probability_map ? 1 : 0));
-    plan->seed_bytes = job->seeds.policy == EXA_JOB_SEEDS_PEAKS ? voxels * 9
-                       : job->seeds.policy == EXA_JOB_SEEDS_MAX ? voxels * (in->dtype == EXA_F32 ? 20 : 4)
-                                                                : 0;
+    plan->canvas_bytes = voxels * 8 + map;
+    plan->seed_bytes = predict_seeding(job, in);
     plan->network_bytes = predict_network(m, threads);
-    while_seeding = plan->raw_bytes + plan->seed_bytes + mask;
-    while_flooding = plan->raw_bytes + plan->canvas_bytes + mask +
-                     (job->seeds.policy == EXA_JOB_SEEDS_MAX ? voxels * 4 : voxels / 100) +
-                     (job->initial_segmentation ? voxels * 4 : 0);
-    plan->peak_bytes = while_seeding > while_flooding ? while_seeding : while_flooding;
+    plan->write_bytes = rows * (uint64_t)(in->box.shape[1] * in->box.shape[2]) * 8 + hdf5_cache;
+    /* The exclusion mask goes once the canvas knows it, the object map before anything is written. */
+    plan->peak_bytes =
+        largest(plan->raw_bytes + mask + plan->seed_bytes, plan->raw_bytes + mask + plan->canvas_bytes + seeds,
+                plan->raw_bytes + plan->canvas_bytes - voxels * 4 + seeds + plan->write_bytes);
     plan->bytes_per_voxel = (double)plan->peak_bytes / (double)voxels;
-    plan->peak_bytes += plan->network_bytes;
+    plan->peak_bytes += plan->network_bytes + EXA_PLAN_PROGRAM_BYTES;
     plan->available_bytes = job->compute.memory_limit_gib > 0
                                 ? (uint64_t)(job->compute.memory_limit_gib * 1073741824.0)
                                 : exa_cpu_memory_bytes();
@@ -165,7 +284,7 @@ void exa_plan_make(const exa_job *job, const exa_inputs *in, exa_plan *plan) {
     }
     plan->steps = EXA_PLAN_STEPS_PER_CELL * cells;
     plan->flops_per_step = exa_ffn_model_flops(m);
-    plan->output_bytes_max = voxels * (8 + (job->segmentation.probability_map ? 1 : 0));
+    plan->output_bytes_max = voxels * 8 + map;
 }
 
 exa_status exa_plan_check_memory(const exa_plan *plan) {

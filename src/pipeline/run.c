@@ -49,15 +49,6 @@ static exa_status check_ranks(void) {
     return EXA_OK;
 }
 
-static exa_status choose_backend(const exa_job *job) {
-    EXA_CHECK(
-        job->compute.backend != EXA_JOB_BACKEND_CUDA, EXA_ERR_UNSUPPORTED,
-        "compute.backend is \"cuda\", but this version has no CUDA network yet. Hint: use \"auto\" or \"cpu\"");
-    if (job->compute.backend == EXA_JOB_BACKEND_AUTO)
-        EXA_INFO("backend: cpu (this version has no CUDA network yet)");
-    return EXA_OK;
-}
-
 static exa_status start_network(exa_run_work *w) {
     const exa_job *job = w->job;
     bool bind = job->compute.bind == EXA_JOB_ON ||
@@ -66,6 +57,8 @@ static exa_status start_network(exa_run_work *w) {
     EXA_TRY(exa_pool_create(w->threads, bind, &w->pool));
     EXA_TRY(exa_ffn_net_create(w->inputs.model, (exa_ffn_kernel)job->compute.kernel, job->compute.isa, w->pool,
                                &w->net));
+    if (job->compute.backend == EXA_JOB_BACKEND_AUTO)
+        EXA_INFO("backend: cpu (this version has no CUDA network yet)");
     EXA_INFO("network: depth %d, %d features, FOV %lld x %lld x %lld, %s", w->inputs.model->depth,
              w->inputs.model->features, (long long)w->inputs.model->fov[0], (long long)w->inputs.model->fov[1],
              (long long)w->inputs.model->fov[2], exa_ffn_net_description(w->net));
@@ -73,12 +66,10 @@ static exa_status start_network(exa_run_work *w) {
 }
 
 /* Seeds named by the user are voxels of the volume; the canvas counts from the box's start. */
-static exa_status points_in_box(const exa_run_work *w, exa_coord **points) {
-    const exa_job *job = w->job;
-
-    EXA_TRY(exa_alloc(3 * job->seeds.point_count, sizeof(exa_coord), "the list of seeds", points));
-    for (size_t i = 0; i < job->seeds.point_count; i++) {
-        for (int a = 0; a < 3; a++) (*points)[3 * i + (size_t)a] = job->seeds.points[i][a] - w->inputs.box.start[a];
+static exa_status points_in_box(const exa_inputs *in, exa_coord **points) {
+    EXA_TRY(exa_alloc(3 * in->point_count, sizeof(exa_coord), "the list of seeds", points));
+    for (size_t i = 0; i < in->point_count; i++) {
+        for (int a = 0; a < 3; a++) (*points)[3 * i + (size_t)a] = in->points[i][a] - in->box.start[a];
     }
     return EXA_OK;
 }
@@ -88,14 +79,14 @@ static exa_status make_seeds(exa_run_work *w, exa_seed_list *seeds) {
     exa_seed_options o = {.policy = (exa_seed_policy)job->seeds.policy,
                           .offsets = job->seeds.offsets,
                           .offset_count = (int)job->seeds.offset_count,
-                          .point_count = job->seeds.point_count};
+                          .point_count = w->inputs.point_count};
     exa_coord *points = NULL;
     double began = exa_clock_now();
     size_t too_near = 0;
     exa_status st = EXA_OK;
 
     memcpy(o.step, job->seeds.step, sizeof o.step);
-    EXA_GOTO(done, points_in_box(w, &points));
+    EXA_GOTO(done, points_in_box(&w->inputs, &points));
     o.points = points;
     EXA_GOTO(done,
              exa_seed_make(&o, &w->image, w->excluded, w->inputs.model->fov, w->pool, NULL, seeds, &too_near));
@@ -149,7 +140,7 @@ static exa_status tick(void *context) {
                                       .objects = c->objects,
                                       .steps = c->steps,
                                       .steps_expected = t->work->plan.steps,
-                                      .voxels_filled = c->voxels_segmented,
+                                      .voxels_filled = c->voxels_segmented + c->voxels_initial,
                                       .voxels = t->work->inputs.voxels};
     exa_progress_update(t->progress, &state);
     return check_stop();
@@ -180,7 +171,7 @@ static void print_summary(const exa_run_work *w) {
         "done in %s: %lld objects of %lld floods, %lld steps (%.1f/s), %.1f %% of the voxels labelled, %.0f kvox/s",
         exa_format_duration(w->times.total_s, time_text), (long long)c->objects, (long long)c->floods,
         (long long)c->steps, w->times.flood_s > 0 ? (double)c->steps / w->times.flood_s : 0.0,
-        100.0 * (double)c->voxels_segmented / (double)w->inputs.voxels,
+        100.0 * (double)(c->voxels_segmented + c->voxels_initial) / (double)w->inputs.voxels,
         (double)w->inputs.voxels / w->times.total_s / 1e3);
     EXA_INFO("time outside the network: %.1f %%", 100.0 * (1.0 - w->times.network_s / w->times.total_s));
     if (exa_canvas_limit_reached(w->canvas)) EXA_WARN("a limit of the job (\"limits\") ended the run early");
@@ -247,7 +238,7 @@ static void release(exa_run_work *w) {
 }
 
 exa_status exa_run(const exa_job *job) {
-    exa_run_work w = {.job = job, .began = exa_clock_now()};
+    exa_run_work w = {.job = job, .began = exa_clock_now(), .program_bytes = exa_run_peak_bytes()};
     exa_run_state state;
     time_t t = time(NULL);
     struct tm utc;
@@ -256,7 +247,6 @@ exa_status exa_run(const exa_job *job) {
     gmtime_r(&t, &utc);
     strftime(w.started, sizeof w.started, "%Y-%m-%dT%H:%M:%SZ", &utc);
     EXA_GOTO(done, check_ranks());
-    EXA_GOTO(done, choose_backend(job));
     EXA_GOTO(done, exa_plan_threads(job, &w.threads));
     EXA_GOTO(done, exa_inputs_open(job, &w.inputs));
     exa_plan_make(job, &w.inputs, &w.plan);

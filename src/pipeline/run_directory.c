@@ -1,6 +1,8 @@
 /* Creation, locking and recognition of run directories. */
 #include "exaconn/run_directory.h"
 
+#include "exaconn/log.h"
+
 #include <dirent.h>
 #include <errno.h>
 #include <fcntl.h>
@@ -28,12 +30,30 @@ static exa_status check_same_job(const char *directory, const char *job_path, co
     EXA_GOTO(done, exa_job_differences(&there, job, true, &differences));
     EXA_CHECK_GOTO(
         done, !*differences, EXA_ERR_CONFIG,
-        "'%s' holds a run of another job:\n%s Hint: give this job another \"output\", or remove that folder",
+        "'%s' holds the result of another job:\n%sHint: give this job another \"output\", or remove that folder",
         directory, differences);
 done:
     exa_job_destroy(&there);
     free(differences);
     return st;
+}
+
+/* "NAME.tmp-123": what a killed process left of an atomic write. */
+static bool is_leftover(const char *name) {
+    const char *tail = strstr(name, ".tmp-");
+    return tail && tail[5] && tail[5 + strspn(tail + 5, "0123456789")] == 0;
+}
+
+/* Only while the lock is held: nobody else is writing here. */
+static void remove_leftovers(const exa_run_directory *d) {
+    DIR *folder = opendir(d->path);
+    struct dirent *entry;
+    char path[EXA_PATH_BYTES];
+
+    while (folder && (entry = readdir(folder)) != NULL) {
+        if (is_leftover(entry->d_name) && exa_path_join(path, d->path, entry->d_name) == EXA_OK) unlink(path);
+    }
+    if (folder) closedir(folder);
 }
 
 static exa_status check_empty(const char *path) {
@@ -43,7 +63,10 @@ static exa_status check_empty(const char *path) {
 
     EXA_CHECK(d, EXA_ERR_IO, "cannot read the folder '%s': %s", path, strerror(errno));
     while ((entry = readdir(d)) != NULL) {
-        if (!strcmp(entry->d_name, ".") || !strcmp(entry->d_name, "..") || !strcmp(entry->d_name, "lock")) continue;
+        if (!strcmp(entry->d_name, ".") || !strcmp(entry->d_name, "..") || !strcmp(entry->d_name, "lock") ||
+            is_leftover(entry->d_name)) {
+            continue;
+        }
         st = EXA_FAIL(EXA_ERR_CONFIG,
                       "'%s' exists and is not a run directory (it holds '%s'). Hint: name a new "
                       "folder in \"output\"",
@@ -66,6 +89,12 @@ static exa_status take_lock(exa_run_directory *d) {
               d->path, strerror(errno));
     /* `exaconn status` holds it for an instant: try for a moment. */
     for (int i = 0; i < 20 && (locked = flock(d->lock, LOCK_EX | LOCK_NB)) != 0; i++) usleep(10000);
+    /* Without lock support (some Lustre mounts) there is no protection against a second run, but a run is possible.
+     */
+    if (locked != 0 && errno != EWOULDBLOCK) {
+        EXA_WARN("cannot lock '%s' (%s): take care that no second run works there", d->path, strerror(errno));
+        return EXA_OK;
+    }
     EXA_CHECK(locked == 0, EXA_ERR_CONFIG,
               "another exaconn is working in '%s'. Hint: exaconn status '%s' shows how far it is", d->path,
               d->path);
@@ -82,19 +111,22 @@ static exa_status write_job(const exa_run_directory *d, const exa_job *job) {
     return st;
 }
 
+static bool holds(const exa_run_directory *d, const char *name) {
+    char path[EXA_PATH_BYTES];
+    return exa_path_join(path, d->path, name) == EXA_OK && exa_file_exists(path);
+}
+
+/* A folder without results belongs to whatever job comes next: a corrected job need not look for a new one. */
 static exa_status find_state(const exa_run_directory *d, const exa_job *job, exa_run_state *state) {
-    char job_path[EXA_PATH_BYTES], summary[EXA_PATH_BYTES];
+    char job_path[EXA_PATH_BYTES];
+    bool begun = holds(d, "job.json"), segmented = holds(d, "segmentation.h5");
 
     EXA_TRY(exa_path_join(job_path, d->path, "job.json"));
-    EXA_TRY(exa_path_join(summary, d->path, "summary.json"));
-    if (!exa_file_exists(job_path)) {
-        EXA_TRY(check_empty(d->path));
-        *state = EXA_RUN_NEW;
-        return write_job(d, job);
-    }
-    EXA_TRY(check_same_job(d->path, job_path, job));
-    *state = exa_file_exists(summary) ? EXA_RUN_COMPLETE : EXA_RUN_INTERRUPTED;
-    return EXA_OK;
+    if (!begun) EXA_TRY(check_empty(d->path));
+    if (segmented) EXA_TRY(check_same_job(d->path, job_path, job));
+    remove_leftovers(d);
+    *state = !begun ? EXA_RUN_NEW : segmented && holds(d, "summary.json") ? EXA_RUN_COMPLETE : EXA_RUN_INTERRUPTED;
+    return *state == EXA_RUN_COMPLETE ? EXA_OK : write_job(d, job);
 }
 
 exa_status exa_run_directory_open(const exa_job *job, exa_run_directory **out, exa_run_state *state) {
@@ -145,7 +177,7 @@ bool exa_run_directory_recognise(const char *path, bool *running) {
     if (!running || exa_path_join(file, path, "lock") != EXA_OK) return true;
     lock = open(file, O_RDONLY | O_CLOEXEC);
     if (lock >= 0) {
-        *running = flock(lock, LOCK_SH | LOCK_NB) != 0;
+        *running = flock(lock, LOCK_SH | LOCK_NB) != 0 && errno == EWOULDBLOCK;
         close(lock);
     }
     return true;

@@ -36,40 +36,25 @@ exa_status exa_run_load_raw(exa_run_work *w) {
     return EXA_OK;
 }
 
-/* A second volume of the job, of the same shape as the first. */
-static exa_status open_companion(const exa_run_work *w, const char *name, const char *key, exa_volume **volume) {
-    exa_volume_info info;
-    exa_status st;
+/* One plane of a companion's labels, whatever integer type it holds. */
+static exa_status read_plane(const exa_companion *c, exa_coord z, exa_segid *labels) {
+    exa_box plane = c->box;
 
-    st = exa_volume_open(name, volume);
-    if (st != EXA_OK) return exa_error_context(st, "%s", key);
-    EXA_TRY(exa_volume_get_info(*volume, &info));
-    for (int a = 0; a < 3; a++) {
-        EXA_CHECK(
-            info.shape[a] == w->inputs.info.shape[a], EXA_ERR_RANGE,
-            "%s: '%s' has shape (%lld, %lld, %lld), the raw volume (%lld, %lld, %lld). Hint: both must cover the "
-            "same voxels",
-            key, name, (long long)info.shape[0], (long long)info.shape[1], (long long)info.shape[2],
-            (long long)w->inputs.info.shape[0], (long long)w->inputs.info.shape[1],
-            (long long)w->inputs.info.shape[2]);
-    }
-    return EXA_OK;
+    plane.start[0] += z;
+    plane.shape[0] = 1;
+    return exa_volume_read(c->volume, &plane, EXA_U64, labels);
 }
 
-/* Slab by slab, so that a mask of any integer type costs one byte a voxel. */
-static exa_status read_mask(exa_run_work *w, exa_volume *mask) {
-    const exa_box *box = &w->inputs.box;
+static exa_status read_mask(exa_run_work *w) {
+    const exa_coord *n = w->inputs.box.shape;
     const bool exclude_nonzero = w->job->mask.exclude_values == EXA_JOB_MASK_NONZERO;
-    size_t plane = (size_t)(box->shape[1] * box->shape[2]);
-    uint64_t *values = NULL;
+    size_t plane = (size_t)(n[1] * n[2]);
+    exa_segid *values = NULL;
     exa_status st = EXA_OK;
 
     EXA_TRY(exa_alloc(plane, sizeof *values, "a mask plane", &values));
-    for (exa_coord z = 0; z < box->shape[0]; z++) {
-        exa_box slab = *box;
-        slab.start[0] += z;
-        slab.shape[0] = 1;
-        EXA_GOTO(done, exa_volume_read(mask, &slab, EXA_U64, values));
+    for (exa_coord z = 0; z < n[0]; z++) {
+        EXA_GOTO(done, read_plane(&w->inputs.mask, z, values));
         for (size_t i = 0; i < plane; i++) {
             w->excluded[(size_t)z * plane + i] = (values[i] != 0) == exclude_nonzero;
         }
@@ -81,22 +66,17 @@ done:
 
 exa_status exa_run_load_exclusion(exa_run_work *w) {
     double began = exa_clock_now();
-    exa_volume *mask = NULL;
     int64_t added;
     exa_status st = EXA_OK;
 
     if (!w->job->mask.volume && !w->job->skip_zero_raw) return EXA_OK;
     EXA_TRY(exa_calloc((size_t)w->inputs.voxels, 1, "the exclusion mask", &w->excluded));
-    if (w->job->mask.volume) {
-        EXA_GOTO(done, open_companion(w, w->job->mask.volume, "mask.volume", &mask));
-        EXA_GOTO(done, read_mask(w, mask));
-    }
+    if (w->inputs.mask.volume) EXA_GOTO(done, read_mask(w));
     if (w->job->skip_zero_raw) EXA_GOTO(done, exa_exclusion_add_zero_raw(&w->image, w->excluded, &added));
     for (int64_t i = 0; i < w->inputs.voxels; i++) w->excluded_voxels += w->excluded[i];
     EXA_INFO("excluded %lld of %lld voxels (%.1f %%)", (long long)w->excluded_voxels, (long long)w->inputs.voxels,
              100.0 * (double)w->excluded_voxels / (double)w->inputs.voxels);
 done:
-    exa_volume_close(&mask);
     w->times.exclude_s += exa_clock_now() - began;
     return st;
 }
@@ -117,65 +97,77 @@ static void fold_ids(exa_run_work *w) {
     w->initial_count = kept;
 }
 
-/* The distinct nonzero ids of `labels`, ascending, into w->initial_ids. */
+/* Adds the distinct nonzero ids of one plane to w->initial_ids. */
 static exa_status collect_ids(exa_run_work *w, const exa_segid *labels, size_t n) {
-    size_t capacity = 0;
-
     for (size_t i = 0; i < n; i++) {
         if (labels[i] == 0 || (i > 0 && labels[i] == labels[i - 1])) continue;
-        if (w->initial_count == capacity) {
+        if (w->initial_count == w->initial_capacity) {
             fold_ids(w); /* objects recur in every row: folding keeps this near their number */
-            if (w->initial_count * 2 >= capacity) {
-                capacity = capacity ? capacity * 2 : 65536;
+            if (w->initial_count * 2 >= w->initial_capacity) {
+                size_t capacity = w->initial_capacity ? w->initial_capacity * 2 : 65536;
                 exa_segid *grown = realloc(w->initial_ids, capacity * sizeof *grown);
                 EXA_CHECK(grown, EXA_ERR_MEMORY, "cannot allocate %zu ids of the initial segmentation", capacity);
                 w->initial_ids = grown;
+                w->initial_capacity = capacity;
             }
         }
         w->initial_ids[w->initial_count++] = labels[i];
     }
-    fold_ids(w);
     return EXA_OK;
 }
 
-/* Canvas ids 1, 2, ... in the order of the volume ids. */
-static exa_status number_ids(exa_run_work *w, const exa_segid *labels, int32_t *local) {
-    size_t kept = w->initial_count;
+static exa_status check_ids(exa_run_work *w) {
+    fold_ids(w);
+    EXA_CHECK(w->initial_count < INT32_MAX / 2, EXA_ERR_RANGE, "initial_segmentation has %zu objects in this box",
+              w->initial_count);
+    w->next_global = w->initial_count ? w->initial_ids[w->initial_count - 1] + 1 : 1;
+    EXA_CHECK(
+        w->next_global != 0 && w->next_global <= UINT64_MAX - INT32_MAX, EXA_ERR_RANGE,
+        "initial_segmentation holds the id %llu: new objects are numbered after the largest one, and there is no "
+        "room. Hint: renumber its objects",
+        (unsigned long long)(w->next_global - 1));
+    return EXA_OK;
+}
 
-    EXA_CHECK(kept < INT32_MAX / 2, EXA_ERR_RANGE, "the initial segmentation has %zu objects in this box", kept);
-    for (int64_t i = 0; i < w->inputs.voxels; i++) {
+/* Canvas ids 1, 2, ... in the order of the volume's ids. */
+static void number_ids(const exa_run_work *w, const exa_segid *labels, int32_t *local, size_t n) {
+    for (size_t i = 0; i < n; i++) {
         const exa_segid *hit;
-        if (labels[i] == 0) {
-            local[i] = 0;
+        if (i > 0 && labels[i] == labels[i - 1]) {
+            local[i] = local[i - 1];
             continue;
         }
-        hit = bsearch(&labels[i], w->initial_ids, kept, sizeof *hit, compare_ids);
-        local[i] = (int32_t)(hit - w->initial_ids) + 1;
+        hit = labels[i] ? bsearch(&labels[i], w->initial_ids, w->initial_count, sizeof *hit, compare_ids) : NULL;
+        local[i] = hit ? (int32_t)(hit - w->initial_ids) + 1 : 0;
     }
-    w->next_global = kept ? w->initial_ids[kept - 1] + 1 : 1;
-    return EXA_OK;
 }
 
+/* Plane by plane, twice: which ids there are, then what they are called in the canvas. */
 exa_status exa_run_load_initial(exa_run_work *w) {
+    const exa_coord *n = w->inputs.box.shape;
+    size_t plane = (size_t)(n[1] * n[2]);
     double began = exa_clock_now();
-    exa_volume *volume = NULL;
     exa_segid *labels = NULL;
     int32_t *local = NULL;
     exa_status st = EXA_OK;
 
     w->next_global = 1;
-    if (!w->job->initial_segmentation) return EXA_OK;
-    EXA_GOTO(done, open_companion(w, w->job->initial_segmentation, "initial_segmentation", &volume));
-    EXA_GOTO(done, exa_alloc((size_t)w->inputs.voxels, sizeof *labels, "the initial segmentation", &labels));
-    EXA_GOTO(done, exa_alloc((size_t)w->inputs.voxels, sizeof *local, "the initial segmentation", &local));
-    EXA_GOTO(done, exa_volume_read(volume, &w->inputs.box, EXA_U64, labels));
-    EXA_GOTO(done, collect_ids(w, labels, (size_t)w->inputs.voxels));
-    EXA_GOTO(done, number_ids(w, labels, local));
-    EXA_GOTO(done, exa_canvas_set_initial(w->canvas, local, (int32_t)w->initial_count + 1));
+    if (!w->inputs.initial.volume) return EXA_OK;
+    EXA_GOTO(done, exa_alloc(plane, sizeof *labels, "a plane of the initial segmentation", &labels));
+    EXA_GOTO(done, exa_alloc(plane, sizeof *local, "a plane of the initial segmentation", &local));
+    for (exa_coord z = 0; z < n[0]; z++) {
+        EXA_GOTO(done, read_plane(&w->inputs.initial, z, labels));
+        EXA_GOTO(done, collect_ids(w, labels, plane));
+    }
+    EXA_GOTO(done, check_ids(w));
+    for (exa_coord z = 0; z < n[0]; z++) {
+        EXA_GOTO(done, read_plane(&w->inputs.initial, z, labels));
+        number_ids(w, labels, local, plane);
+        EXA_GOTO(done, exa_canvas_set_initial(w->canvas, z, 1, local, (int32_t)w->initial_count + 1));
+    }
     EXA_INFO("initial segmentation: %zu objects in the box; new ids from %llu", w->initial_count,
              (unsigned long long)w->next_global);
 done:
-    exa_volume_close(&volume);
     free(labels);
     free(local);
     w->times.read_s += exa_clock_now() - began;

@@ -24,10 +24,11 @@ typedef struct exa_run_work {
     uint8_t *excluded; /* owned; NULL if nothing is excluded; freed once the canvas knows it */
     int64_t excluded_voxels;
     exa_segid *initial_ids; /* owned; [0, initial_count): volume id of canvas ids 1.. */
-    size_t initial_count;
+    size_t initial_count, initial_capacity;
     exa_segid next_global; /* volume id of the first new object */
     exa_canvas *canvas;
     int threads;
+    double program_bytes; /* the process before any of this */
     exa_run_times times;
     double began; /* exa_clock_now() at the start */
     char started[32];
@@ -43,6 +44,9 @@ exa_status exa_run_write_segmentation(exa_run_work *w);
 exa_status exa_run_write_attempts(const exa_run_work *w);
 exa_status exa_run_write_summary(const exa_run_work *w);
 exa_status exa_run_write_status(const exa_run_work *w, const char *state, double eta_s);
+
+/* Resident memory at its highest so far. */
+double exa_run_peak_bytes(void);
 
 /* The id in the output volume of canvas object `id` > 0. */
 exa_segid exa_run_global_id(const exa_run_work *w, int32_t id);

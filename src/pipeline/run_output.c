@@ -133,7 +133,8 @@ static void add_counters(cJSON *to, const exa_canvas_counters *c) {
 #define COUNT(name) cJSON_AddNumberToObject(o, #name, (double)c->name)
     COUNT(seeds), COUNT(floods), COUNT(steps), COUNT(objects), COUNT(skip_threshold), COUNT(skip_invalid_pos);
     COUNT(skip_restricted), COUNT(near_segment), COUNT(seed_got_too_weak), COUNT(weak), COUNT(too_small);
-    COUNT(no_step), COUNT(voxels_segmented), COUNT(voxels_overlapping);
+    COUNT(no_step), COUNT(voxels_segmented), COUNT(voxels_initial);
+    COUNT(voxels_overlapping);
 #undef COUNT
 }
 
@@ -150,17 +151,21 @@ static void add_times(cJSON *to, const exa_run_work *w) {
     cJSON_AddNumberToObject(o, "total", t->total_s);
 }
 
+double exa_run_peak_bytes(void) {
+    struct rusage usage = {0};
+    getrusage(RUSAGE_SELF, &usage);
+    return (double)usage.ru_maxrss * 1024.0; /* Linux counts in KiB */
+}
+
 /* The process's peak, and what of it is neither network nor program, per voxel. */
 static void add_memory(cJSON *to, const exa_run_work *w) {
-    struct rusage usage = {0};
-    double peak, network = (double)exa_ffn_net_memory_bytes(w->net);
+    double peak = exa_run_peak_bytes(), network = (double)exa_ffn_net_memory_bytes(w->net);
     cJSON *o = cJSON_AddObjectToObject(to, "memory");
 
-    getrusage(RUSAGE_SELF, &usage);
-    peak = (double)usage.ru_maxrss * 1024.0; /* Linux counts in KiB */
     cJSON_AddNumberToObject(o, "peak_bytes", peak);
     cJSON_AddNumberToObject(o, "network_bytes", network);
-    cJSON_AddNumberToObject(o, "bytes_per_voxel", (peak - network) / (double)w->inputs.voxels);
+    cJSON_AddNumberToObject(o, "program_bytes", w->program_bytes);
+    cJSON_AddNumberToObject(o, "bytes_per_voxel", (peak - network - w->program_bytes) / (double)w->inputs.voxels);
     cJSON_AddNumberToObject(o, "predicted_bytes", (double)w->plan.peak_bytes);
 }
 
@@ -177,7 +182,7 @@ static exa_status write_json(const exa_run_work *w, const char *name, cJSON *roo
 
 exa_status exa_run_write_summary(const exa_run_work *w) {
     const exa_canvas_counters *c = exa_canvas_get_counters(w->canvas);
-    double total = w->times.total_s, labelled = (double)c->voxels_segmented;
+    double total = w->times.total_s, labelled = (double)(c->voxels_segmented + c->voxels_initial);
     cJSON *root = cJSON_CreateObject();
 
     EXA_CHECK(root, EXA_ERR_MEMORY, "cannot allocate the summary");

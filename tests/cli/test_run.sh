@@ -58,6 +58,34 @@ small_job "$work/box" '"box": {"start": [3, 4, 5], "shape": [20, 21, 22]}'
 expect 0 -- "$EXACONN" run "$work/box/job.json"
 expect 0 '20.*21.*22' -- "$EXACONN" info "$work/box/run/segmentation.h5:/segmentation"
 
+# Listed seeds from a file, as text and as JSON: the same run as with the points in the job.
+printf '# z y x\n15 15 15\n2, 2, 2\n' > "$work/seeds.txt"
+echo '[[15, 15, 15], [2, 2, 2]]' > "$work/seeds.json"
+for kind in txt json; do
+    small_job "$work/file_$kind" "\"seeds\": {\"policy\": \"list\", \"file\": \"../seeds.$kind\"}"
+    expect 0 '1 by policy list' -- "$EXACONN" run "$work/file_$kind/job.json"
+    check "seeds.$kind gives the same attempts" cmp "$work/list/run/attempts.csv" "$work/file_$kind/run/attempts.csv"
+done
+
+# A segmentation of a box goes on as the initial segmentation of a job in that box, placed by its offset attribute.
+small_job "$work/go_on" '"box": {"start": [5, 6, 7], "shape": [16, 15, 14]}' \
+    '"initial_segmentation": "../box/run/segmentation.h5:/segmentation"'
+expect 0 'initial segmentation: [1-9]' -- "$EXACONN" run "$work/go_on/job.json"
+# 28 planes of 30 are no cover: the smaller volume must hold the whole box.
+small_job "$work/uncovered" '"initial_segmentation": "../box/run/segmentation.h5:/segmentation"'
+expect 2 'does not cover the box' -- "$EXACONN" run "$work/uncovered/job.json"
+
+# What a killed process left of an atomic write goes; a folder without results takes a corrected job.
+small_job "$work/again" '"mask": {"volume": "volume.h5:/nothing"}'
+expect 2 'nothing' -- "$EXACONN" run "$work/again/job.json"
+check "a job with a missing mask makes no folder" test ! -e "$work/again/run"
+mkdir "$work/again/run"; touch "$work/again/run/job.json.tmp-55" "$work/again/run/segmentation.h5.tmp-999"
+small_job "$work/again" '"limits": {"max_objects": 1}'
+expect 0 'done in' -- "$EXACONN" run "$work/again/job.json"
+check "leftovers are gone" test -z "$(find "$work/again/run" -name '*.tmp-*')"
+rm "$work/again/run/segmentation.h5"
+expect 0 'beginning again' 'done in' -- "$EXACONN" run "$work/again/job.json"
+
 # The plan predicts what a run would need; it writes nothing.
 small_job "$work/plan"
 expect 0 'memory' 'steps' -- "$EXACONN" plan "$work/plan/job.json"

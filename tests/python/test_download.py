@@ -46,6 +46,9 @@ def make_server(folder):
         f['transforms'] = np.stack([np.arange(50, dtype=np.int64), body], 1)
     files[f'{sample}/groundtruth.h5.gz'] = gzip.compress(memory.getvalue())
     model = 'google/ffn/master/models/fib25/model.ckpt-27465036'
+    published = io.BytesIO()
+    np.savez_compressed(published, segmentation=raw // 32)
+    files['google/ffn/master/results/fib25/sample-training2.npz'] = published.getvalue()
     files[f'{model}.index'] = b'index'
     files[f'{model}.data-00000-of-00001'] = b'data'
     for name, data in files.items():
@@ -92,6 +95,8 @@ def main():
             assert (f['raw'][:] == raw).all()
         with h5py.File(said['truth'].rsplit(':', 1)[0]) as f:
             assert (f['groundtruth'][:] == truth).all()
+        with h5py.File(said['published'].rsplit(':', 1)[0]) as f:
+            assert (f['segmentation'][:] == raw // 32).all()
         assert os.path.exists(said['checkpoint'] + '.index')
 
         before = Handler.requests

@@ -276,7 +276,7 @@ static void test_initial_and_boundary(void **state) {
     s.options.probability_map = true;
     start_scene(&s, points, 3, false);
     for (int i = 0; i < N * N * N; i++) initial[i] = i / N % N < 18 ? 7 : 0;
-    assert_ok(exa_canvas_set_initial(s.canvas, initial, 8));
+    assert_ok(exa_canvas_set_initial(s.canvas, 0, N, initial, 8));
     run_scene(&s);
     const exa_canvas_counters *c = exa_canvas_get_counters(s.canvas);
     assert_int_equal(c->skip_invalid_pos >= 1, 1); /* the first seed is inside object 7 */
@@ -306,7 +306,9 @@ static void test_limits(void **state) {
     s.options.max_steps = 5;
     start_scene(&s, points, 2, false);
     run_scene(&s);
-    assert_int_equal(exa_canvas_get_counters(s.canvas)->steps, 5);
+    assert_int_equal(exa_canvas_get_counters(s.canvas)->floods, 1); /* an object begun is finished */
+    assert_int_equal(exa_canvas_get_counters(s.canvas)->voxels_segmented, N * N * 18);
+    assert_true(exa_canvas_limit_reached(s.canvas));
     free_scene(&s);
 
     make_scene(&s);
