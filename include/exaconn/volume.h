@@ -27,6 +27,7 @@ typedef struct exa_volume_info {
     double voxel_size_nm[3]; /* zyx; 0 = the volume does not say */
     uint64_t stored_bytes;   /* on disk, 0 if unknown */
     char compression[32];    /* "none", "gzip", "zstd", ... */
+    char type_name[32];      /* of the stored elements: "int8" where dtype, which they are read as, is uint8 */
 } exa_volume_info;
 
 /* Opens for reading. Errors name the file and dataset and, for a dataset that is not there, list those that are. A

@@ -144,7 +144,7 @@ static exa_status tell_volume(const char *name, report *r) {
     add_text(r, "kind", "volume");
     add_text(r, "name", info.name);
     add_text(r, "format", info.format);
-    add_text(r, "type", exa_dtype_name(info.dtype));
+    add_text(r, "type", info.type_name);
     add_triple(r, "shape", info.shape);
     memcpy(box.shape, info.shape, sizeof box.shape);
     if (exa_box_voxels(&box, &voxels) == EXA_OK) add_integer(r, "voxels", voxels);

@@ -21,7 +21,7 @@ static void print_text(const plan_facts *f) {
     const exa_box *b = &f->inputs.box;
     char a[32], c[32], d[32];
 
-    printf("volume     %s, %s\n", f->job->volume, exa_dtype_name(f->inputs.info.dtype));
+    printf("volume     %s, %s\n", f->job->volume, f->inputs.info.type_name);
     printf("box        start %lld,%lld,%lld shape %lld,%lld,%lld (z,y,x): %lld voxels\n", (long long)b->start[0],
            (long long)b->start[1], (long long)b->start[2], (long long)b->shape[0], (long long)b->shape[1],
            (long long)b->shape[2], (long long)f->inputs.voxels);

@@ -133,18 +133,17 @@ static hid_t memory_type_of(hid_t file_type, exa_dtype dtype, bool is_signed) {
     }
 }
 
-static exa_status inspect_type(hdf5_volume *v) {
+static exa_status inspect_type(hdf5_volume *v, exa_volume_info *info) {
     hid_t type = H5Dget_type(v->dataset);
-    char text[32];
 
     if (type < 0) return EXA_HDF5_FAIL(EXA_ERR_FORMAT, "cannot read the type of '%s' in '%s'", v->name, v->path);
     v->dtype = exa_hdf5_dtype(type, &v->is_signed);
-    exa_hdf5_type_text(type, text);
+    exa_hdf5_type_text(type, info->type_name);
     v->memory_type = v->dtype == EXA_DTYPE_NONE ? H5I_INVALID_HID : memory_type_of(type, v->dtype, v->is_signed);
     H5Tclose(type);
     EXA_CHECK(v->dtype != EXA_DTYPE_NONE, EXA_ERR_UNSUPPORTED,
               "dataset '%s' of '%s' has elements of type %s; voxels are uint8, uint16, uint32, uint64 or float32",
-              v->name, v->path, text);
+              v->name, v->path, info->type_name);
     return EXA_OK;
 }
 
@@ -270,7 +269,7 @@ static exa_status open_all(hdf5_volume *v, exa_volume_info *info) {
     EXA_TRY(choose_dataset(v));
     EXA_TRY(open_dataset(v));
     EXA_TRY(inspect_shape(v, info));
-    EXA_TRY(inspect_type(v));
+    EXA_TRY(inspect_type(v, info));
     EXA_TRY(inspect_storage(v, info));
     info->dtype = v->dtype;
     return inspect_voxel_size(v, info);
@@ -391,7 +390,7 @@ static exa_status write_doubles(hdf5_volume *v, const char *name, const double *
     return st;
 }
 
-static exa_status create_all(hdf5_volume *v, const exa_volume_create_options *o) {
+static exa_status create_all(hdf5_volume *v, const exa_volume_create_options *o, exa_volume_info *info) {
     exa_box chunk = {{0, 0, 0}, {o->chunk[0], o->chunk[1], o->chunk[2]}}, all = {{0, 0, 0}, {0, 0, 0}};
     int64_t voxels;
 
@@ -402,7 +401,7 @@ static exa_status create_all(hdf5_volume *v, const exa_volume_create_options *o)
               "a chunk of %lld voxels is more than the 4 GiB that HDF5 allows in '%s'", (long long)voxels, v->path);
     EXA_TRY(create_file(v));
     EXA_TRY(create_dataset(v, o));
-    EXA_TRY(inspect_type(v));
+    EXA_TRY(inspect_type(v, info));
     if (o->zstd_level > 0) v->expected_chunk_bytes = (size_t)voxels * exa_dtype_size(o->dtype);
     if (o->voxel_size_nm[0] > 0) EXA_TRY(write_doubles(v, "voxel_size_nm", o->voxel_size_nm, 3));
     return EXA_OK;
@@ -416,7 +415,7 @@ exa_status exa_volume_hdf5_create(const char *path, const char *dataset, const e
     EXA_TRY(new_self(path, dataset, &v));
     st = enter();
     if (st == EXA_OK) {
-        st = create_all(v, options);
+        st = create_all(v, options, info);
         leave();
     }
     if (st != EXA_OK) {

@@ -303,9 +303,14 @@ static void test_foreign_types(void **state) {
     assert_ok(exa_volume_open(name, &v));
     assert_ok(exa_volume_read(v, &all, EXA_U8, bytes));
     for (int i = 0; i < 24; i++) assert_int_equal(bytes[i], i % 2);
+    assert_ok(exa_volume_get_info(v, &info));
+    assert_string_equal(info.type_name, "uint8");
     exa_volume_close(&v);
     snprintf(name, sizeof name, "%s:/negative", path);
     assert_ok(exa_volume_open(name, &v));
+    assert_ok(exa_volume_get_info(v, &info));
+    assert_int_equal(info.dtype, EXA_U64);
+    assert_string_equal(info.type_name, "int64");
     assert_fails(EXA_ERR_RANGE, "negative voxels", exa_volume_read(v, &all, EXA_U64, out));
     exa_volume_close(&v);
 }
