@@ -4,6 +4,7 @@
 
 #include "exaconn/cli.h"
 
+#include "exaconn/box.h"
 #include "exaconn/log.h"
 
 #include <stddef.h>
@@ -49,6 +50,9 @@ void exa_cli_arguments_free(exa_cli_arguments *arguments);
 /* The names of "auto|on|off" one after the other: copies the i-th into `out`; false beyond the last, or where
  * `argument` lists no alternatives. */
 bool exa_cli_alternative(const char *argument, size_t i, char *out, size_t out_bytes);
+
+/* "Z,Y,X,DZ,DY,DX", the value of --box: first voxel, then extents. */
+exa_status exa_cli_parse_box(const char *text, exa_box *box);
 
 /* Documents made from the table. */
 void exa_cli_write_usage(FILE *to);                                /* exaconn --help */

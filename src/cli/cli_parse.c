@@ -310,3 +310,20 @@ const char *exa_cli_positional(const exa_cli_arguments *a, int i) {
 void exa_cli_set_exit_code(const exa_cli_arguments *a, int code) {
     *a->exit_code = code;
 }
+
+exa_status exa_cli_parse_box(const char *text, exa_box *box) {
+    long long v[6];
+    int used = 0;
+
+    EXA_CHECK(sscanf(text, "%lld,%lld,%lld,%lld,%lld,%lld%n", &v[0], &v[1], &v[2], &v[3], &v[4], &v[5], &used) ==
+                      6 &&
+                  text[used] == '\0',
+              EXA_ERR_CONFIG, "--box %s: give six whole numbers, Z,Y,X of the first voxel and the extents DZ,DY,DX",
+              text);
+    for (int a = 0; a < 3; a++) {
+        EXA_CHECK(v[a] >= 0 && v[3 + a] >= 1, EXA_ERR_CONFIG, "--box %s: not a box of voxels", text);
+        box->start[a] = v[a];
+        box->shape[a] = v[3 + a];
+    }
+    return EXA_OK;
+}

@@ -39,23 +39,6 @@ static exa_status parse_ignore(const exa_cli_arguments *arguments, comparison *c
     return EXA_FAIL(EXA_ERR_CONFIG, "--ignore %s: choose truth, both or none", text);
 }
 
-static exa_status parse_box(const char *text, exa_box *box) {
-    long long v[6];
-    int used = 0;
-
-    EXA_CHECK(sscanf(text, "%lld,%lld,%lld,%lld,%lld,%lld%n", &v[0], &v[1], &v[2], &v[3], &v[4], &v[5], &used) ==
-                      6 &&
-                  text[used] == '\0',
-              EXA_ERR_CONFIG, "--box %s: give six whole numbers, Z,Y,X of the first voxel and the extents DZ,DY,DX",
-              text);
-    for (int a = 0; a < 3; a++) {
-        EXA_CHECK(v[a] >= 0 && v[3 + a] >= 1, EXA_ERR_CONFIG, "--box %s: not a box of voxels", text);
-        box->start[a] = v[a];
-        box->shape[a] = v[3 + a];
-    }
-    return EXA_OK;
-}
-
 /* Given, or from the files' own attributes; *found says whether anything placed the segmentation. */
 static exa_status find_offset(const exa_cli_arguments *arguments, comparison *c, bool *found) {
     exa_coord own[3], of_truth[3];
@@ -92,7 +75,7 @@ static exa_status find_box(const exa_cli_arguments *arguments, comparison *c) {
     both = exa_box_intersect(&seg, &truth);
     if (text) {
         exa_box wanted;
-        EXA_TRY(parse_box(text, &wanted));
+        EXA_TRY(exa_cli_parse_box(text, &wanted));
         EXA_CHECK(exa_box_inside(&wanted, &both), EXA_ERR_CONFIG, "--box %s is not inside both volumes", text);
         both = wanted;
     }

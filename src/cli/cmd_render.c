@@ -17,7 +17,8 @@ enum { PANEL_PIXELS = 512, LARGEST_SCALE = 64 };
 typedef struct slice {
     exa_volume *raw;
     exa_coord raw_offset[3]; /* of the raw volume's first voxel in the common frame */
-    exa_box box;             /* of the raw volume, 1 voxel thick */
+    bool raw_placed;         /* that was said */
+    exa_box box;             /* of the raw volume, 1 voxel thick: what is drawn */
     int axis;
     exa_coord at;
     exa_coord rows, columns;
@@ -25,7 +26,10 @@ typedef struct slice {
 } slice;
 
 typedef struct overlay {
-    exa_segid *labels; /* owned, [rows, columns] of the slice, 0 outside the volume */
+    exa_volume *volume; /* owned; NULL = not drawn */
+    exa_box box;        /* of the volume, in the raw volume's voxels */
+    bool placed;        /* its place in the raw volume was said, not assumed */
+    exa_segid *labels;  /* owned, [rows, columns] of the slice, 0 outside the volume */
     size_t objects;
     char caption[96];
 } overlay;
@@ -48,22 +52,26 @@ static exa_status parse_slice(const char *text, slice *s) {
 static exa_status open_raw(const exa_cli_arguments *arguments, slice *s) {
     const char *name = exa_cli_text(arguments, "raw");
     exa_volume_info info;
-    bool found;
 
     EXA_CHECK(name, EXA_ERR_CONFIG, "say which raw volume. Hint: --raw sample.h5:/raw");
     EXA_TRY(parse_slice(exa_cli_text(arguments, "slice"), s));
     EXA_TRY(exa_volume_open(name, &s->raw));
     EXA_TRY(exa_volume_get_info(s->raw, &info));
-    EXA_TRY(exa_volume_get_offset(s->raw, s->raw_offset, &found));
+    EXA_TRY(exa_volume_get_offset(s->raw, s->raw_offset, &s->raw_placed));
     EXA_CHECK(s->at < info.shape[s->axis], EXA_ERR_CONFIG, "--slice %s: '%s' has %lld voxels on axis %c",
               exa_cli_text(arguments, "slice"), name, (long long)info.shape[s->axis], "zyx"[s->axis]);
     s->box = (exa_box){{0, 0, 0}, {info.shape[0], info.shape[1], info.shape[2]}};
+    return EXA_OK;
+}
+
+/* Of `s->box`, until here of the whole volume, the part in `part` and in the slice. */
+static void cut_slice(slice *s, const exa_box *part) {
+    if (part) s->box = exa_box_intersect(&s->box, part);
     s->box.start[s->axis] = s->at;
     s->box.shape[s->axis] = 1;
     s->rows = s->box.shape[s->axis == 0 ? 1 : 0];
     s->columns = s->box.shape[s->axis == 2 ? 1 : 2];
     s->n = (size_t)(s->rows * s->columns);
-    return EXA_OK;
 }
 
 static exa_status read_gray(const slice *s, uint8_t **out) {
@@ -102,55 +110,86 @@ static void place_labels(const slice *s, const exa_box *common, const exa_segid 
                (size_t)common->shape[column_axis] * sizeof *labels);
 }
 
-/* Where the label volume begins in the raw volume: as given, or by the files' attributes, or at the same voxel. */
-static exa_status find_offset(const exa_cli_arguments *arguments, const char *option, const slice *s,
-                              exa_volume *volume, exa_coord offset[3]) {
+/* Opens a label volume and finds its place in the raw volume: as given, or by the files' attributes. Without either
+ * it is at the same voxels, and must have the same shape. */
+static exa_status open_overlay(const exa_cli_arguments *arguments, const char *option, const char *offset_option,
+                               const slice *s, overlay *o) {
+    exa_volume_info info, raw;
+    exa_coord offset[3];
     bool found;
 
-    if (option && exa_cli_triple(arguments, option, offset)) return EXA_OK;
-    EXA_TRY(exa_volume_get_offset(volume, offset, &found));
-    for (int a = 0; a < 3 && found; a++) offset[a] -= s->raw_offset[a];
+    if (!exa_cli_has(arguments, option)) return EXA_OK;
+    EXA_TRY(exa_volume_open(exa_cli_text(arguments, option), &o->volume));
+    EXA_TRY(exa_volume_get_info(o->volume, &info));
+    EXA_TRY(exa_volume_get_info(s->raw, &raw));
+    o->placed = offset_option && exa_cli_triple(arguments, offset_option, offset);
+    if (!o->placed) {
+        EXA_TRY(exa_volume_get_offset(o->volume, offset, &found));
+        for (int a = 0; a < 3; a++) offset[a] -= s->raw_offset[a];
+        o->placed = found || s->raw_placed;
+    }
+    EXA_CHECK(
+        o->placed || memcmp(info.shape, raw.shape, sizeof info.shape) == 0, EXA_ERR_CONFIG,
+        "'%s' is %lld x %lld x %lld but '%s' is %lld x %lld x %lld, and no attribute offset_zyx_vx says where "
+        "it lies. Hint: %s",
+        info.name, (long long)info.shape[0], (long long)info.shape[1], (long long)info.shape[2], raw.name,
+        (long long)raw.shape[0], (long long)raw.shape[1], (long long)raw.shape[2],
+        offset_option ? "say where it lies in the raw volume with --seg-offset Z,Y,X"
+                      : "the truth needs that attribute, or the raw volume's shape");
+    memcpy(o->box.start, offset, sizeof o->box.start);
+    memcpy(o->box.shape, info.shape, sizeof o->box.shape);
     return EXA_OK;
 }
 
-static exa_status read_common(const slice *s, exa_volume *volume, const exa_coord offset[3], exa_segid *labels) {
-    exa_volume_info info;
-    exa_box all = {{offset[0], offset[1], offset[2]}, {0, 0, 0}}, common, there;
+static exa_status read_overlay(const slice *s, overlay *o) {
+    exa_box common = exa_box_intersect(&s->box, &o->box), there = common;
     exa_segid *dense = NULL;
     int64_t n;
     exa_status st;
 
-    EXA_TRY(exa_volume_get_info(volume, &info));
-    memcpy(all.shape, info.shape, sizeof all.shape);
-    common = exa_box_intersect(&s->box, &all);
+    EXA_TRY(exa_calloc(s->n, sizeof *o->labels, "labels of the slice", &o->labels));
     EXA_TRY(exa_box_voxels(&common, &n));
     if (n == 0) {
+        exa_volume_info info;
+        EXA_TRY(exa_volume_get_info(o->volume, &info));
         EXA_WARN("'%s' has nothing in this slice (it begins at %lld,%lld,%lld of the raw volume)", info.name,
-                 (long long)offset[0], (long long)offset[1], (long long)offset[2]);
+                 (long long)o->box.start[0], (long long)o->box.start[1], (long long)o->box.start[2]);
         return EXA_OK;
     }
-    there = common;
-    for (int a = 0; a < 3; a++) there.start[a] -= offset[a];
+    for (int a = 0; a < 3; a++) there.start[a] -= o->box.start[a];
     EXA_TRY(exa_alloc((size_t)n, sizeof *dense, "labels of the slice", &dense));
-    st = exa_volume_read(volume, &there, EXA_U64, dense);
-    if (st == EXA_OK) place_labels(s, &common, dense, labels);
+    st = exa_volume_read(o->volume, &there, EXA_U64, dense);
+    if (st == EXA_OK) place_labels(s, &common, dense, o->labels);
     free(dense);
     return st;
 }
 
-static exa_status read_overlay(const exa_cli_arguments *arguments, const char *option, const char *offset_option,
-                               const slice *s, overlay *o) {
-    exa_volume *volume = NULL;
-    exa_coord offset[3];
-    exa_status st = EXA_OK;
+/* What is drawn: --box, or what the segmentation covers of a larger raw volume, or with --whole everything. */
+static exa_status choose_part(const exa_cli_arguments *arguments, slice *s, const overlay *seg) {
+    const char *text = exa_cli_text(arguments, "box");
+    bool whole = exa_cli_has(arguments, "whole");
+    exa_box box, part;
 
-    EXA_GOTO(done, exa_calloc(s->n, sizeof *o->labels, "labels of the slice", &o->labels));
-    EXA_GOTO(done, exa_volume_open(exa_cli_text(arguments, option), &volume));
-    EXA_GOTO(done, find_offset(arguments, offset_option, s, volume, offset));
-    EXA_GOTO(done, read_common(s, volume, offset, o->labels));
-done:
-    exa_volume_close(&volume);
-    return st;
+    EXA_CHECK(!text || !whole, EXA_ERR_CONFIG, "choose --box or --whole");
+    if (text) {
+        EXA_TRY(exa_cli_parse_box(text, &box));
+        EXA_CHECK(exa_box_inside(&box, &s->box), EXA_ERR_CONFIG, "--box %s is not inside the raw volume", text);
+        EXA_CHECK(s->at >= box.start[s->axis] && s->at < box.start[s->axis] + box.shape[s->axis], EXA_ERR_CONFIG,
+                  "--slice %s does not go through --box %s", exa_cli_text(arguments, "slice"), text);
+        cut_slice(s, &box);
+        return EXA_OK;
+    }
+    part = exa_box_intersect(&s->box, &seg->box);
+    if (whole || !seg->volume || !seg->placed || part.shape[0] <= 0 || part.shape[1] <= 0 || part.shape[2] <= 0) {
+        cut_slice(s, NULL);
+        return EXA_OK;
+    }
+    if (memcmp(part.shape, s->box.shape, sizeof part.shape) != 0)
+        EXA_INFO("drawing what the segmentation covers, %lld,%lld,%lld,%lld,%lld,%lld; --whole draws all",
+                 (long long)part.start[0], (long long)part.start[1], (long long)part.start[2],
+                 (long long)part.shape[0], (long long)part.shape[1], (long long)part.shape[2]);
+    cut_slice(s, &part);
+    return EXA_OK;
 }
 
 /* ---- objects and their colours ------------------------------------------------------------------------------- */
@@ -231,7 +270,7 @@ static exa_status name_overlay(const slice *s, overlay *o, const char *what) {
 
 /* Voxels that are longer along the rows' axis get more pixels there. */
 static exa_status choose_scale(const exa_cli_arguments *arguments, const slice *s, exa_picture_options *o) {
-    int64_t scale = exa_cli_int(arguments, "scale", 0);
+    int64_t scale = exa_cli_int(arguments, "scale", 1);
     exa_coord longer = s->rows > s->columns ? s->rows : s->columns;
     exa_volume_info info;
     double ratio, row_nm, column_nm;
@@ -240,9 +279,9 @@ static exa_status choose_scale(const exa_cli_arguments *arguments, const slice *
     row_nm = info.voxel_size_nm[s->axis == 0 ? 1 : 0];
     column_nm = info.voxel_size_nm[s->axis == 2 ? 1 : 2];
     ratio = row_nm > 0 && column_nm > 0 ? row_nm / column_nm : 1.0;
-    EXA_CHECK(scale >= 0 && scale <= LARGEST_SCALE, EXA_ERR_CONFIG, "--scale %lld: choose 1 to %d pixels a voxel",
+    EXA_CHECK(scale >= 1 && scale <= LARGEST_SCALE, EXA_ERR_CONFIG, "--scale %lld: choose 1 to %d pixels a voxel",
               (long long)scale, LARGEST_SCALE);
-    if (scale == 0) scale = longer < PANEL_PIXELS ? PANEL_PIXELS / longer : 1;
+    if (!exa_cli_has(arguments, "scale")) scale = longer < PANEL_PIXELS ? PANEL_PIXELS / longer : 1;
     if (scale > LARGEST_SCALE) scale = LARGEST_SCALE;
     o->row_scale = (int)fmin(LARGEST_SCALE, fmax(1.0, round((double)scale * fmax(ratio, 1.0))));
     o->column_scale = (int)fmin(LARGEST_SCALE, fmax(1.0, round((double)scale * fmax(1.0 / ratio, 1.0))));
@@ -283,13 +322,16 @@ static exa_status run(const exa_cli_arguments *arguments) {
 
     EXA_CHECK(exa_cli_text(arguments, "output"), EXA_ERR_CONFIG, "say where the picture goes. Hint: -o slice.png");
     EXA_GOTO(done, open_raw(arguments, &s));
+    EXA_GOTO(done, open_overlay(arguments, "truth", NULL, &s, &truth));
+    EXA_GOTO(done, open_overlay(arguments, "seg", "seg-offset", &s, &seg));
+    EXA_GOTO(done, choose_part(arguments, &s, &seg));
     EXA_GOTO(done, read_gray(&s, &gray));
-    if (exa_cli_has(arguments, "truth")) {
-        EXA_GOTO(done, read_overlay(arguments, "truth", NULL, &s, &truth));
+    if (truth.volume) {
+        EXA_GOTO(done, read_overlay(&s, &truth));
         EXA_GOTO(done, name_overlay(&s, &truth, "truth"));
     }
-    if (exa_cli_has(arguments, "seg")) {
-        EXA_GOTO(done, read_overlay(arguments, "seg", "seg-offset", &s, &seg));
+    if (seg.volume) {
+        EXA_GOTO(done, read_overlay(&s, &seg));
         EXA_GOTO(done, name_overlay(&s, &seg, "segmentation"));
     }
     if (truth.labels && seg.labels && !exa_cli_has(arguments, "no-match"))
@@ -299,6 +341,8 @@ done:
     free(gray);
     free(truth.labels);
     free(seg.labels);
+    exa_volume_close(&truth.volume);
+    exa_volume_close(&seg.volume);
     exa_volume_close(&s.raw);
     return st;
 }
@@ -309,7 +353,9 @@ static const exa_cli_option options_table[] = {
     {"truth", 0, EXA_CLI_TEXT, "VOLUME", "the truth, drawn likewise"},
     {"slice", 0, EXA_CLI_TEXT, "AXIS=INDEX", "which slice of the raw volume: z=N, y=N or x=N (required)"},
     {"output", 'o', EXA_CLI_PATH, "FILE.png", "the picture (required)"},
-    {"scale", 0, EXA_CLI_INT, "K", "pixels of a voxel (default: panels of about 512 pixels)"},
+    {"box", 0, EXA_CLI_TEXT, "Z,Y,X,DZ,DY,DX", "draw only this box of the raw volume's voxels"},
+    {"whole", 0, EXA_CLI_FLAG, NULL, "draw the whole slice, however little of it is segmented"},
+    {"scale", 0, EXA_CLI_INT, "K", "pixels of a voxel, 1 to 64 (default: panels of about 512 pixels)"},
     {"seg-offset", 0, EXA_CLI_TRIPLE, "Z,Y,X",
      "the raw voxel where the segmentation begins (default: its offset_zyx_vx)"},
     {"no-match", 0, EXA_CLI_FLAG, NULL, "colour segments by their own ids, not like the truth objects they match"},
@@ -327,6 +373,9 @@ const exa_cli_command exa_cmd_render = {
         "that "
         "shares most of it in this slice have the same colour, so that differences stand out: a further piece of a "
         "split object has another colour than the object. --no-match turns that off.\n\n"
+        "A segmentation of a part of the raw volume, by its offset_zyx_vx or --seg-offset, is drawn with that "
+        "part; "
+        "--whole and --box choose otherwise.\n\n"
         "Raw data other than uint8 are stretched between the 0.5th and 99.5th percentile of the slice. Voxels that "
         "are longer on one axis are drawn longer.",
     .example = "exaconn render --raw sample.h5:/raw --truth sample.h5:/groundtruth --seg run/segmentation.h5 "
