@@ -1,6 +1,7 @@
 /* Makes the small inputs of the shell tests, without Python and without real data:
  *   make_fixture volume FILE [N]    dataset /raw, uint8, N^3 voxels (default 30): tilted bright slabs with noise;
  *                                   also /labels (uint32), /flat (2-D), /words (float64), /nan (float32)
+ *   make_fixture many-volumes FILE  thirteen datasets /v00 to /v12 of one uint8 voxel
  *   make_fixture weights FILE       a network of depth 3, 8 features, FOV 9^3: what is bright is object, plus fixed
  *                                   random weights in its residual modules
  *   make_fixture nan-weights FILE   the same with one NaN, under a valid checksum
@@ -59,6 +60,20 @@ static void make_volume(const char *path, int n) {
     free(real);
 }
 
+static void make_many_volumes(const char *path) {
+    const hsize_t shape[3] = {1, 1, 1};
+    const uint8_t voxel = 1;
+    char name[8];
+    hid_t file = H5Fcreate(path, H5F_ACC_TRUNC, H5P_DEFAULT, H5P_DEFAULT);
+
+    if (file < 0) die(path);
+    for (int i = 0; i < 13; i++) {
+        snprintf(name, sizeof name, "v%02d", i);
+        write_dataset(file, name, 3, shape, H5T_STD_U8LE, H5T_NATIVE_UINT8, &voxel);
+    }
+    H5Fclose(file);
+}
+
 static void centre_weight(exa_ffn_layer *l, int in, int out, float value) {
     int centre = l->kernel * l->kernel * l->kernel / 2;
     l->weights[(centre * l->cin + in) * l->cout + out] = value;
@@ -94,13 +109,16 @@ static exa_ffn_model *make_model(void) {
 int main(int argc, char **argv) {
     if (argc >= 3 && strcmp(argv[1], "volume") == 0) {
         make_volume(argv[2], argc > 3 ? atoi(argv[3]) : 30);
+    } else if (argc == 3 && strcmp(argv[1], "many-volumes") == 0) {
+        make_many_volumes(argv[2]);
     } else if (argc == 3 && (strcmp(argv[1], "weights") == 0 || strcmp(argv[1], "nan-weights") == 0)) {
         exa_ffn_model *model = make_model();
         if (argv[1][0] == 'n') model->layers[1].weights[5] = NAN;
         if (exa_ffn_model_write(model, argv[2]) != EXA_OK) die(argv[2]);
         exa_ffn_model_destroy(&model);
     } else {
-        fprintf(stderr, "usage: make_fixture volume FILE [N] | weights FILE | nan-weights FILE\n");
+        fprintf(stderr,
+                "usage: make_fixture volume FILE [N] | many-volumes FILE | weights FILE | nan-weights FILE\n");
         return 2;
     }
     return 0;

@@ -170,7 +170,9 @@ static exa_status tell_container(const char *path, const exa_volume_list *list, 
         exa_json_text_add(&r->text, r->json ? "%s\"%s\"" : "%s%s", i ? ", " : "", list->name[i]);
         if (!r->json) exa_json_text_add(&r->text, " (%s)", list->text[i]);
     }
+    if (!r->json && named < list->count) exa_json_text_add(&r->text, ", and %d more", list->count - named);
     if (r->json) exa_json_text_add(&r->text, "]");
+    if (r->json && named < list->count) exa_json_text_add(&r->text, ",\n  \"names_truncated\": true");
     end_line(r);
     return EXA_OK;
 }
@@ -179,13 +181,13 @@ static exa_status tell_run(const char *path, bool running, report *r) {
     static const char *const files[] = {"job.json",     "status.json",  "segmentation.h5",
                                         "attempts.csv", "summary.json", "run.log"};
     char file[EXA_PATH_BYTES];
-    bool complete, any = false;
+    const char *state;
+    bool any = false;
 
-    EXA_TRY(exa_path_join(file, path, "summary.json"));
-    complete = exa_file_exists(file);
+    EXA_TRY(exa_cli_run_state(path, running, &state));
     add_text(r, "kind", "run directory");
     add_text(r, "path", path);
-    add_text(r, "state", complete ? "complete" : running ? "running" : "interrupted");
+    add_text(r, "state", state);
     add_name(r, "files");
     if (r->json) exa_json_text_add(&r->text, "[");
     for (size_t i = 0; i < sizeof files / sizeof *files; i++) {

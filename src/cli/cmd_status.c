@@ -81,21 +81,37 @@ static exa_status print_json(const char *state, cJSON *status) {
     return EXA_OK;
 }
 
+/* On success *status is to be deleted; it is NULL where there is no status.json. */
+static exa_status read_state(const char *directory, bool running, cJSON **status, const char **state) {
+    char summary[EXA_PATH_BYTES], path[EXA_PATH_BYTES];
+
+    *status = NULL;
+    EXA_TRY(exa_path_join(summary, directory, "summary.json"));
+    EXA_TRY(exa_path_join(path, directory, "status.json"));
+    if (exa_file_exists(path)) EXA_TRY(read_json(directory, "status.json", status));
+    *state = true_state(*status, running, exa_file_exists(summary));
+    return EXA_OK;
+}
+
+exa_status exa_cli_run_state(const char *directory, bool running, const char **state) {
+    cJSON *status;
+
+    EXA_TRY(read_state(directory, running, &status, state));
+    cJSON_Delete(status);
+    return EXA_OK;
+}
+
 static exa_status run(const exa_cli_arguments *arguments) {
     const char *directory = exa_cli_positional(arguments, 0), *state;
-    char summary[EXA_PATH_BYTES], status_path[EXA_PATH_BYTES];
     bool running;
-    cJSON *status = NULL;
+    cJSON *status;
     exa_status st = EXA_OK;
 
     EXA_CHECK(
         exa_run_directory_recognise(directory, &running), EXA_ERR_IO,
         "'%s' is not a run directory (it has no job.json). Hint: name the folder that the job calls \"output\"",
         directory);
-    EXA_TRY(exa_path_join(summary, directory, "summary.json"));
-    EXA_TRY(exa_path_join(status_path, directory, "status.json"));
-    if (exa_file_exists(status_path)) EXA_TRY(read_json(directory, "status.json", &status));
-    state = true_state(status, running, exa_file_exists(summary));
+    EXA_TRY(read_state(directory, running, &status, &state));
     if (exa_cli_has(arguments, "json")) {
         st = print_json(state, status);
     } else {

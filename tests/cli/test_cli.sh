@@ -47,6 +47,18 @@ expect 2 'no run directory' -- "$EXACONN" info "$work"
 mkdir "$work/run"; echo '{}' > "$work/run/job.json"
 expect 0 'kind +run directory' 'state +interrupted' 'files +job.json' -- "$EXACONN" info "$work/run"
 expect 0 '"files": \["job.json"\]' -- "$EXACONN" info --json "$work/run"
+echo '{"state": "failed"}' > "$work/run/status.json"
+expect 0 'state +failed' -- "$EXACONN" info "$work/run"
+expect 0 'run: failed' -- "$EXACONN" status "$work/run"
+echo '{"state": "running"}' > "$work/run/status.json" # and no process holds the lock
+expect 0 'state +interrupted' -- "$EXACONN" info "$work/run"
+echo '{"state": ' > "$work/run/status.json"
+expect 4 'status.json' -- "$EXACONN" info "$work/run"
+"$EXACONN_FIXTURE" many-volumes "$work/many.h5" && "$EXACONN_FIXTURE" volume "$work/few.h5"
+expect 0 'volumes +13' '/v11 \(1x1x1 uint8\), and 1 more' -- "$EXACONN" info "$work/many.h5"
+expect 0 '"names_truncated": true' -- "$EXACONN" info --json "$work/many.h5"
+check "truncated info --json is JSON" bash -c "'$EXACONN' info --json '$work/many.h5' | python3 -m json.tool > /dev/null"
+check "a whole list is not called truncated" bash -c "! '$EXACONN' info --json '$work/few.h5' | grep -q truncated"
 if [ -e "$data/fib25_sample2.h5" ] && [ -e "$data/ffn_fib25_tf" ]; then
     checkpoint=$(find "$data/ffn_fib25_tf/" -name '*.index' -print -quit)
     expect 0 -- "$EXACONN" import-ffn "${checkpoint%.index}" -o "$work/ffn.h5"
