@@ -1,6 +1,7 @@
 /* exaconn import-images: a folder of slices becomes an HDF5 volume. */
 #include "exaconn/file.h"
 #include "exaconn/image_stack.h"
+#include "exaconn/json.h"
 #include "exaconn/log.h"
 #include "exaconn/volume.h"
 
@@ -57,13 +58,48 @@ static exa_status check_output(const exa_cli_arguments *arguments, const char *o
     return EXA_OK;
 }
 
+static void print_text(const char *output, const exa_image_stack_info *info) {
+    char bytes[32];
+
+    printf("%s: %lld x %lld x %lld %s (z,y,x) from %d %s files, %s\n", output, (long long)info->shape[0],
+           (long long)info->shape[1], (long long)info->shape[2], exa_dtype_name(info->dtype), info->files,
+           info->format,
+           exa_format_bytes((double)info->shape[0] * (double)info->shape[1] * (double)info->shape[2] *
+                                (double)exa_dtype_size(info->dtype),
+                            bytes));
+}
+
+static exa_status print_json(const char *output, const char *folder, const exa_image_stack_info *info,
+                             const exa_volume_create_options *options) {
+    exa_json_text j = {0};
+    char *text = NULL;
+
+    exa_json_text_add(&j, "{\n  \"output\": ");
+    exa_json_text_add_string(&j, output);
+    exa_json_text_add(&j, ",\n  \"source\": ");
+    exa_json_text_add_string(&j, folder);
+    exa_json_text_add(&j,
+                      ",\n  \"files\": %d,\n  \"format\": \"%s\",\n  \"type\": \"%s\",\n  \"shape\": [%lld, "
+                      "%lld, %lld],\n  \"voxel_size_nm\": [",
+                      info->files, info->format, exa_dtype_name(info->dtype), (long long)info->shape[0],
+                      (long long)info->shape[1], (long long)info->shape[2]);
+    for (int a = 0; a < 3; a++) {
+        if (a) exa_json_text_add(&j, ", ");
+        exa_json_text_add_real(&j, options->voxel_size_nm[a]);
+    }
+    exa_json_text_add(&j, "]\n}\n");
+    EXA_TRY(exa_json_text_take(&j, &text));
+    fputs(text, stdout);
+    free(text);
+    return EXA_OK;
+}
+
 static exa_status run(const exa_cli_arguments *arguments) {
     const char *folder = exa_cli_positional(arguments, 0), *output = exa_cli_text(arguments, "output");
     exa_image_stack *stack = NULL;
     exa_volume *volume = NULL;
     exa_image_stack_info info;
     exa_volume_create_options options;
-    char bytes[32];
     exa_status st = EXA_OK;
 
     EXA_CHECK(output, EXA_ERR_CONFIG, "say where the volume goes. Hint: -o volume.h5:/raw");
@@ -77,11 +113,11 @@ static exa_status run(const exa_cli_arguments *arguments) {
     EXA_GOTO(done, exa_volume_set_attribute_text(volume, "source", folder));
     EXA_GOTO(done, exa_image_stack_copy(stack, volume));
     EXA_GOTO(done, exa_volume_commit(volume));
-    printf("%s: %lld x %lld x %lld %s (z,y,x) from %d %s files, %s\n", output, (long long)info.shape[0],
-           (long long)info.shape[1], (long long)info.shape[2], exa_dtype_name(info.dtype), info.files, info.format,
-           exa_format_bytes((double)info.shape[0] * (double)info.shape[1] * (double)info.shape[2] *
-                                (double)exa_dtype_size(info.dtype),
-                            bytes));
+    if (exa_cli_has(arguments, "json")) {
+        st = print_json(output, folder, &info, &options);
+    } else {
+        print_text(output, &info);
+    }
 done:
     exa_volume_close(&volume);
     exa_image_stack_close(&stack);
@@ -94,6 +130,7 @@ static const exa_cli_option options_table[] = {
     {"pattern", 0, EXA_CLI_TEXT, "GLOB", "only files whose names match, for example 'iso.*.png'"},
     {"level", 0, EXA_CLI_INT, "N", "zstd level 1..19, 0 for no compression (default 3)"},
     {"force", 'f', EXA_CLI_FLAG, NULL, "replace an existing file"},
+    {"json", 0, EXA_CLI_FLAG, NULL, "print JSON"},
     {NULL, 0, EXA_CLI_FLAG, NULL, NULL}};
 
 const exa_cli_command exa_cmd_import_images = {

@@ -14,6 +14,12 @@ done
 # The defaults are a job, and its effective form is a fixed point.
 "$EXACONN" config --defaults > "$work/job.json"
 expect 0 'job.json: a valid job' -- "$EXACONN" config --check "$work/job.json"
+verdict() { "$EXACONN" config --check "$1" --json 2> /dev/null | python3 -c 'import json,sys; d = json.load(sys.stdin); sys.exit(not eval(sys.argv[1], {"d": d}))' "$2"; }
+check "--check --json of a valid job" verdict "$work/job.json" 'd["valid"] is True and d["job"].endswith("job.json") and len(d) == 2'
+echo '{"volum": 1}' > "$work/wrong.json"
+check "--check --json of an invalid job" verdict "$work/wrong.json" 'd["valid"] is False and "volum" in d["error"]'
+expect 2 '^exaconn: error: ' -- "$EXACONN" config --check "$work/wrong.json" --json
+expect 2 'json goes with --check' -- "$EXACONN" config --markdown --json
 "$EXACONN" config --effective "$work/job.json" > "$work/effective.json"
 mkdir "$work/elsewhere"
 cp "$work/effective.json" "$work/elsewhere/job.json"

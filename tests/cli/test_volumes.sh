@@ -17,6 +17,12 @@ for other in rgb.h5:/raw tiff.h5; do
     expect 0 '"voi_bits": 0,' '"overlaps"' -- "$EXACONN" eval "$work/png.h5" "$work/$other" --ignore none --json
 done
 
+"$EXACONN" import-images "$work/png" -o "$work/json.h5:/raw" --voxel-size 40,4,4.5 --json >"$work/json" 2>/dev/null
+check "--json tells what was made" python3 -c 'import json,sys; d = json.load(open(sys.argv[1])); sys.exit(not (
+    d["output"] == sys.argv[2] + "/json.h5:/raw" and d["source"] == sys.argv[2] + "/png" and d["files"] == 12 and
+    d["format"] == "png" and d["type"] == "uint8" and d["shape"] == [12, 40, 50] and d["voxel_size_nm"] == [40, 4, 4.5]))' \
+    "$work/json" "$work"
+
 # an existing file is not replaced by accident
 expect 2 'exists' 'force' -- "$EXACONN" import-images "$work/png" -o "$work/png.h5:/raw" --voxel-size 8
 expect 0 -- "$EXACONN" import-images "$work/png" -o "$work/png.h5:/raw" --voxel-size 40,4,4.5 --force
