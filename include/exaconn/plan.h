@@ -39,7 +39,7 @@ void exa_inputs_close(exa_inputs *inputs);
 
 typedef struct exa_plan {
     uint64_t raw_bytes, canvas_bytes, seed_bytes, network_bytes; /* network: predicted from the geometry */
-    uint64_t write_bytes;                                        /* one slab of the output and HDF5's cache */
+    uint64_t write_bytes;                                        /* one slab of the output and HDF5's buffers */
     uint64_t peak_bytes;                                         /* of the process, predicted */
     uint64_t available_bytes;                                    /* the job's limit or the machine's */
     double bytes_per_voxel;                                      /* peak beside the network's buffers */

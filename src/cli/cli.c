@@ -30,7 +30,7 @@ const exa_cli_exit_code exa_cli_exit_codes[] = {
     {EXA_EXIT_USAGE, "the command line or the job file is wrong; nothing was begun"},
     {EXA_EXIT_INCOMPLETE, "finished, but some chunks failed; they are listed"},
     {EXA_EXIT_BAD_INPUT, "a file's content is wrong, corrupt or not supported"},
-    {EXA_EXIT_INTERRUPTED, "stopped by a signal; run again to resume"},
+    {EXA_EXIT_INTERRUPTED, "stopped by a signal; the same command begins again"},
     {0, NULL}};
 
 const exa_cli_command *const *exa_cli_commands(size_t *count) {

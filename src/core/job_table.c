@@ -51,7 +51,7 @@ const exa_job_key exa_job_keys[] = {
      AT(output),
      .since = "0.1",
      .standard = "\"run\"",
-     .doc = "The run directory: created if it is not there, resumed if it holds a run of the same job."},
+     .doc = "The run directory: created if it is not there; an interrupted run in it begins again, a complete one of the same job is left alone."},
     {.path = "voxel_size_nm",
      .kind = EXA_JOB_REALS3,
      .flags = EXA_JOB_NULLABLE | EXA_JOB_ABOVE_MINIMUM,

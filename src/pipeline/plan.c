@@ -72,7 +72,7 @@ static exa_status check_raw_type(const exa_job *job, exa_inputs *in) {
     in->dtype = in->info.dtype;
     EXA_CHECK(in->dtype == EXA_U8 || in->dtype == EXA_U16 || in->dtype == EXA_F32, EXA_ERR_UNSUPPORTED,
               "'%s' holds %s; a raw image is uint8, uint16 or float32. Hint: did you name a label volume?",
-              job->volume, exa_dtype_name(in->dtype));
+              job->volume, in->info.type_name);
     return EXA_OK;
 }
 
@@ -253,7 +253,7 @@ static uint64_t largest(uint64_t a, uint64_t b, uint64_t c) {
 }
 
 void exa_plan_make(const exa_job *job, const exa_inputs *in, exa_plan *plan) {
-    const uint64_t hdf5_cache = 16u << 20;
+    const uint64_t hdf5_buffers = 80u << 20; /* chunk cache, free lists, compressor: measured */
     const exa_ffn_model *m = in->model;
     uint64_t voxels = (uint64_t)in->voxels, mask = job->mask.volume || job->skip_zero_raw ? voxels : 0;
     uint64_t map = job->segmentation.probability_map ? voxels : 0, rows, seeds;
@@ -269,7 +269,7 @@ void exa_plan_make(const exa_job *job, const exa_inputs *in, exa_plan *plan) {
     plan->canvas_bytes = voxels * 8 + map;
     plan->seed_bytes = predict_seeding(job, in);
     plan->network_bytes = predict_network(m, threads);
-    plan->write_bytes = rows * (uint64_t)(in->box.shape[1] * in->box.shape[2]) * 8 + hdf5_cache;
+    plan->write_bytes = rows * (uint64_t)(in->box.shape[1] * in->box.shape[2]) * 8 + hdf5_buffers;
     /* The exclusion mask goes once the canvas knows it, the object map before anything is written. */
     plan->peak_bytes =
         largest(plan->raw_bytes + mask + plan->seed_bytes, plan->raw_bytes + mask + plan->canvas_bytes + seeds,

@@ -8,6 +8,9 @@
 #include "exaconn/progress.h"
 #include "exaconn/version.h"
 
+#ifdef __GLIBC__
+#include <malloc.h>
+#endif
 #include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -180,16 +183,26 @@ static void print_summary(const exa_run_work *w) {
              w->job->volume, path, (long long)(w->inputs.box.start[0] + w->inputs.box.shape[0] / 2));
 }
 
+static void log_memory(const char *after) {
+    char text[32];
+    EXA_DEBUG("peak memory after %s: %s", after, exa_format_bytes(exa_run_peak_bytes(), text));
+}
+
 static exa_status work(exa_run_work *w) {
     EXA_TRY(start_network(w));
+    log_memory("making the network");
     EXA_TRY(exa_run_write_status(w, "running", -1.0));
     EXA_TRY(exa_run_load_raw(w));
     EXA_TRY(exa_run_load_exclusion(w));
+    log_memory("reading");
     EXA_TRY(check_stop());
     EXA_TRY(make_canvas(w));
+    log_memory("making seeds and canvas");
     EXA_TRY(check_stop());
     EXA_TRY(flood(w));
+    log_memory("flooding");
     EXA_TRY(exa_run_write_segmentation(w));
+    log_memory("writing");
     EXA_TRY(exa_run_write_attempts(w));
     w->times.total_s = exa_clock_now() - w->began;
     EXA_TRY(exa_run_write_summary(w));
@@ -237,6 +250,13 @@ static void release(exa_run_work *w) {
     exa_run_directory_close(&w->directory);
 }
 
+/* glibc learns to keep freed blocks of up to 32 MiB on its heap; a run frees whole volumes and wants them gone. */
+static void return_freed_memory(void) {
+#ifdef __GLIBC__
+    mallopt(M_MMAP_THRESHOLD, 1 << 20);
+#endif
+}
+
 exa_status exa_run(const exa_job *job) {
     exa_run_work w = {.job = job, .began = exa_clock_now(), .program_bytes = exa_run_peak_bytes()};
     exa_run_state state;
@@ -244,6 +264,7 @@ exa_status exa_run(const exa_job *job) {
     struct tm utc;
     exa_status st = EXA_OK;
 
+    return_freed_memory();
     gmtime_r(&t, &utc);
     strftime(w.started, sizeof w.started, "%Y-%m-%dT%H:%M:%SZ", &utc);
     EXA_GOTO(done, check_ranks());

@@ -50,6 +50,22 @@ rm -rf "$work/run"
 echo '{"volume": "volume.h5:/raw", ' > "$job";  refused 2 'line|column|JSON'
 expect 1 'absent.json' -- "$EXACONN" run "$work/absent.json"
 
+# Everything is found before the run directory is made, by `plan` as by `run`.
+for bad in '"mask": {"volume": "volume.h5:/nothing"}' '"initial_segmentation": "volume.h5:/nan"' \
+           '"seeds": {"policy": "list", "points": [[15, 15, 40]]}' '"seeds": {"policy": "list", "file": "none.txt"}' \
+           '"inference": {"move_threshold": 0.97}' '"compute": {"backend": "cuda"}'; do
+    echo "{\"volume\": \"volume.h5:/raw\", \"weights\": \"weights.h5\", \"output\": \"early\", $bad}" > "$job"
+    "$EXACONN" run "$job" > "$work/run.err" 2>&1; rc=$?
+    "$EXACONN" plan "$job" > "$work/plan.err" 2>&1; plan_rc=$?
+    check "refused early ($rc, $plan_rc): $bad" test "$rc" -ne 0 -a "$rc" -eq "$plan_rc" -a ! -e "$work/early"
+    check "with the same words" cmp "$work/run.err" "$work/plan.err"
+done
+echo '1 2' > "$work/two.txt"
+write_job seeds '{"policy": "list", "file": "two.txt"}';           refused 4 'seeds.file' 'two.txt' 'line 1'
+write_job seeds '{"policy": "list", "points": [[15, 15, 40]]}';    refused 2 '\(15, 15, 40\)' 'outside the box'
+write_job initial_segmentation '"volume.h5:/nan"';                 refused 4 'float32' 'integers'
+write_job inference '{"move_threshold": 0.97}';                    refused 2 'first step'
+
 # Weights: missing, NaN, truncated, one bit flipped, another kind of file.
 write_job weights '"none.h5"';                  refused 1 'none.h5'
 touch "$work/model.ckpt.index"
