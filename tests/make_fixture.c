@@ -13,8 +13,10 @@
 #include <string.h>
 
 #include "exaconn/ffn_model.h"
-#include "exaconn/weights_file.h"
+#include "exaconn/file.h"
+#include "golden.h"
 #include "test_util.h"
+#include "weights_seal.h"
 
 static void die(const char *what) {
     fprintf(stderr, "make_fixture: %s: %s\n", what, exa_error_last()->message);
@@ -106,6 +108,28 @@ static exa_ffn_model *make_model(void) {
     return model;
 }
 
+/* The writer refuses NaN, so one is put into a good file by libhdf5 and the file sealed again. */
+static void spoil_weights(const char *path) {
+    const char *name = "seed_update/conv0_b/weights";
+    hid_t file = H5Fopen(path, H5F_ACC_RDWR, H5P_DEFAULT);
+    golden_array w;
+    char *bytes;
+    size_t size;
+
+    if (file < 0) die(path);
+    w = GOLDEN_F32(file, name);
+    ((float *)w.data)[5] = NAN;
+    hid_t set = H5Dopen2(file, name, H5P_DEFAULT);
+    if (set < 0 || H5Dwrite(set, H5T_NATIVE_FLOAT, H5S_ALL, H5S_ALL, H5P_DEFAULT, w.data) < 0) die(name);
+    H5Dclose(set);
+    H5Fclose(file);
+    if (exa_file_read_all(path, (size_t)1 << 30, &bytes, &size) != EXA_OK) die(path);
+    weights_seal((unsigned char *)bytes, size);
+    if (exa_file_write_atomic(path, bytes, size) != EXA_OK) die(path);
+    free(bytes);
+    free(w.data);
+}
+
 int main(int argc, char **argv) {
     if (argc >= 3 && strcmp(argv[1], "volume") == 0) {
         make_volume(argv[2], argc > 3 ? atoi(argv[3]) : 30);
@@ -113,8 +137,8 @@ int main(int argc, char **argv) {
         make_many_volumes(argv[2]);
     } else if (argc == 3 && (strcmp(argv[1], "weights") == 0 || strcmp(argv[1], "nan-weights") == 0)) {
         exa_ffn_model *model = make_model();
-        if (argv[1][0] == 'n') model->layers[1].weights[5] = NAN;
         if (exa_ffn_model_write(model, argv[2]) != EXA_OK) die(argv[2]);
+        if (argv[1][0] == 'n') spoil_weights(argv[2]);
         exa_ffn_model_destroy(&model);
     } else {
         fprintf(stderr,
