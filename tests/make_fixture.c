@@ -65,7 +65,7 @@ static void make_volume(const char *path, int n) {
 static void make_many_volumes(const char *path) {
     const hsize_t shape[3] = {1, 1, 1};
     const uint8_t voxel = 1;
-    char name[8];
+    char name[32];
     hid_t file = H5Fcreate(path, H5F_ACC_TRUNC, H5P_DEFAULT, H5P_DEFAULT);
 
     if (file < 0) die(path);
