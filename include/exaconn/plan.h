@@ -56,7 +56,8 @@ typedef struct exa_plan {
 /* The program and its libraries, measured. */
 #define EXA_PLAN_PROGRAM_BYTES ((uint64_t)32 << 20)
 
-void exa_plan_make(const exa_job *job, const exa_inputs *inputs, exa_plan *plan);
+/* `threads` as exa_plan_threads gives them. */
+void exa_plan_make(const exa_job *job, const exa_inputs *inputs, int threads, exa_plan *plan);
 
 /* EXA_ERR_MEMORY, saying what needs how much, if the plan does not fit. */
 exa_status exa_plan_check_memory(const exa_plan *plan);

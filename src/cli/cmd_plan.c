@@ -78,7 +78,7 @@ static exa_status plan_job(const exa_cli_arguments *arguments, const exa_job *jo
 
     EXA_TRY(exa_plan_threads(job, &f.threads));
     EXA_TRY(exa_inputs_open(job, &f.inputs));
-    exa_plan_make(job, &f.inputs, &f.plan);
+    exa_plan_make(job, &f.inputs, f.threads, &f.plan);
     f.fits = f.plan.peak_bytes <= f.plan.available_bytes;
     if (exa_cli_has(arguments, "measure")) EXA_GOTO(done, exa_plan_measure(job, &f.inputs, &f.plan));
     if (exa_cli_has(arguments, "json")) {

@@ -252,16 +252,14 @@ static uint64_t largest(uint64_t a, uint64_t b, uint64_t c) {
     return m > c ? m : c;
 }
 
-void exa_plan_make(const exa_job *job, const exa_inputs *in, exa_plan *plan) {
+void exa_plan_make(const exa_job *job, const exa_inputs *in, int threads, exa_plan *plan) {
     const uint64_t hdf5_buffers = 80u << 20; /* chunk cache, free lists, compressor: measured */
     const exa_ffn_model *m = in->model;
     uint64_t voxels = (uint64_t)in->voxels, mask = job->mask.volume || job->skip_zero_raw ? voxels : 0;
     uint64_t map = job->segmentation.probability_map ? voxels : 0, rows, seeds;
     double cells = 1.0;
-    int threads = 1;
 
     *plan = (exa_plan){0};
-    exa_plan_threads(job, &threads);
     rows =
         (uint64_t)(job->segmentation.chunk[0] < in->box.shape[0] ? job->segmentation.chunk[0] : in->box.shape[0]);
     seeds = job->seeds.policy == EXA_JOB_SEEDS_MAX ? voxels * 4 : voxels / 100;

@@ -270,7 +270,7 @@ exa_status exa_run(const exa_job *job) {
     EXA_GOTO(done, check_ranks());
     EXA_GOTO(done, exa_plan_threads(job, &w.threads));
     EXA_GOTO(done, exa_inputs_open(job, &w.inputs));
-    exa_plan_make(job, &w.inputs, &w.plan);
+    exa_plan_make(job, &w.inputs, w.threads, &w.plan);
     EXA_GOTO(done, exa_plan_check_memory(&w.plan));
     EXA_GOTO(done, exa_run_directory_open(job, &w.directory, &state));
     EXA_GOTO(done, run_in_directory(&w, state));
