@@ -2,15 +2,22 @@
 #   portable  16-byte vectors, the compiler's baseline (SSE2, Neon, ...)
 #   avx2      32-byte vectors, AVX2 + FMA        x86-64 only
 #   avx512    64-byte vectors, F + VL + DQ + BW  x86-64 only
-# -O3 unrolls the register blocks whatever the build type; fused multiply-adds are allowed here and only here.
+# -O3 unrolls the register blocks whatever the build type; fused multiply-adds are allowed in the convolutions and only
+# there. The phantom's voxels are the same bits on every instruction set: no contraction, square roots without errno.
 function(exa_simd_build isa floats)
     add_library(exa_simd_${isa} OBJECT
-                ${CMAKE_SOURCE_DIR}/kernels/simd/conv3d_direct.c ${CMAKE_SOURCE_DIR}/kernels/simd/conv3d_winograd.c)
+                ${CMAKE_SOURCE_DIR}/kernels/simd/conv3d_direct.c ${CMAKE_SOURCE_DIR}/kernels/simd/conv3d_winograd.c
+                ${CMAKE_SOURCE_DIR}/kernels/simd/phantom_tile_simd.c)
     target_include_directories(exa_simd_${isa} PRIVATE ${CMAKE_SOURCE_DIR}/include ${CMAKE_SOURCE_DIR}/kernels)
     set_target_properties(exa_simd_${isa} PROPERTIES POSITION_INDEPENDENT_CODE ON)
     exa_compile_options(exa_simd_${isa})
     target_compile_definitions(exa_simd_${isa} PRIVATE EXA_SIMD_NAME=${isa} EXA_SIMD_FLOATS=${floats})
-    target_compile_options(exa_simd_${isa} PRIVATE -O3 -ffp-contract=fast ${ARGN})
+    target_compile_options(exa_simd_${isa} PRIVATE -O3 ${ARGN})
+    set_source_files_properties(
+        ${CMAKE_SOURCE_DIR}/kernels/simd/conv3d_direct.c ${CMAKE_SOURCE_DIR}/kernels/simd/conv3d_winograd.c
+        PROPERTIES COMPILE_OPTIONS -ffp-contract=fast)
+    set_source_files_properties(${CMAKE_SOURCE_DIR}/kernels/simd/phantom_tile_simd.c
+        PROPERTIES COMPILE_OPTIONS "-ffp-contract=off;-fno-math-errno;-fno-trapping-math;-fno-signed-zeros;-ffinite-math-only")
     # clang takes minutes over these unrolled blocks with UBSan's checks in them; GCC checks them in the asan preset.
     if(EXA_ENABLE_FUZZ)
         target_compile_options(exa_simd_${isa} PRIVATE -fno-sanitize=all)

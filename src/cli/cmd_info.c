@@ -147,7 +147,13 @@ static exa_status tell_volume(const char *name, report *r) {
     add_text(r, "type", info.type_name);
     add_triple(r, "shape", info.shape);
     memcpy(box.shape, info.shape, sizeof box.shape);
-    if (exa_box_voxels(&box, &voxels) == EXA_OK) add_integer(r, "voxels", voxels);
+    if (exa_box_voxels(&box, &voxels) == EXA_OK) {
+        add_integer(r, "voxels", voxels);
+    } else {
+        add_name(r, "voxels"); /* beyond 2^63: to the precision of a double */
+        exa_json_text_add_real(&r->text, (double)info.shape[0] * (double)info.shape[1] * (double)info.shape[2]);
+        end_line(r);
+    }
     add_triple(r, "chunk", info.chunk);
     add_reals3(r, "voxel_size_nm", info.voxel_size_nm);
     add_text(r, "compression", info.compression);

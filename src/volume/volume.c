@@ -4,6 +4,7 @@
  * never needs a second buffer. Narrowing goes through a bounded staging buffer, cut along z at storage chunks.
  */
 #include "exaconn/volume.h"
+#include "exaconn/phantom.h"
 
 #include "voxel_convert_internal.h"
 #include "volume_internal.h"
@@ -29,11 +30,17 @@ static const char *find_separator(const char *name) {
     return NULL;
 }
 
+static bool is_phantom(const char *name) {
+    return strncmp(name, EXA_PHANTOM_PREFIX, strlen(EXA_PHANTOM_PREFIX)) == 0;
+}
+
 exa_status exa_volume_split_name(const char *name, char *path, size_t path_bytes, char *dataset,
                                  size_t dataset_bytes) {
     const char *separator = find_separator(name), *inside;
     size_t path_length;
 
+    EXA_CHECK(!is_phantom(name), EXA_ERR_CONFIG,
+              "'%.200s' is a phantom, which can only be read. Hint: name a file, as FILE.h5:/DATASET", name);
     EXA_CHECK(separator || !strstr(name, "://"), EXA_ERR_UNSUPPORTED,
               "'%s' is a URL, and only HDF5 files can be read so far. Hint: name a volume as FILE.h5:/DATASET",
               name);
@@ -84,9 +91,14 @@ exa_status exa_volume_open(const char *name, exa_volume **out) {
     exa_volume *v = NULL;
     exa_status st = EXA_OK;
 
-    EXA_TRY(exa_volume_split_name(name, path, sizeof path, dataset, sizeof dataset));
     EXA_TRY(new_volume(name, &v));
-    EXA_GOTO(done, exa_volume_hdf5_open(path, dataset, &v->info, &v->self));
+    if (is_phantom(name)) {
+        v->backend = &exa_volume_phantom_backend;
+        EXA_GOTO(done, exa_volume_phantom_open(name, &v->info, &v->self));
+    } else {
+        EXA_GOTO(done, exa_volume_split_name(name, path, sizeof path, dataset, sizeof dataset));
+        EXA_GOTO(done, exa_volume_hdf5_open(path, dataset, &v->info, &v->self));
+    }
     finish_info(v);
     *out = v;
     v = NULL;

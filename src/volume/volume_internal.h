@@ -35,4 +35,7 @@ exa_status exa_volume_hdf5_create(const char *path, const char *dataset, const e
                                   exa_volume_info *info, void **self);
 exa_status exa_volume_hdf5_list(const char *path, exa_volume_list *list);
 
+extern const exa_volume_backend exa_volume_phantom_backend; /* only read, no attributes */
+exa_status exa_volume_phantom_open(const char *name, exa_volume_info *info, void **self);
+
 #endif

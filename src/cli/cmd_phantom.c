@@ -1,0 +1,364 @@
+/* exaconn phantom: procedural tissue, its labels and its synapses as files. */
+#include "exaconn/file.h"
+#include "exaconn/json.h"
+#include "exaconn/log.h"
+#include "exaconn/phantom.h"
+#include "exaconn/pool.h"
+#include "exaconn/version.h"
+#include "exaconn/volume.h"
+
+#include "cli_internal.h"
+
+#include <errno.h>
+#include <stdatomic.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+/* What is in memory at once: 64 planes of 512 x 512 voxels, with 8-byte labels 128 MiB. */
+static const exa_coord PIECE[3] = {64, 512, 512};
+
+typedef struct making {
+    char spec[1100];
+    exa_phantom_options options;
+    exa_box box;
+    exa_volume *raw, *labels; /* NULL where not asked for */
+    exa_pool *pool;
+    exa_phantom **phantoms; /* one for each thread */
+    uint8_t *image;         /* of a piece */
+    exa_segid *ids;
+    long long synapses; /* written; -1 = not asked for */
+} making;
+
+/* ---- voxels -------------------------------------------------------------------------------------------------- */
+
+typedef struct block_loop {
+    making *m;
+    exa_box piece;
+    exa_coord first[3], count[3]; /* the phantom's blocks that meet the piece */
+    atomic_int failed;
+    exa_error error;
+} block_loop;
+
+/* One block into its place in the piece, through the thread's own buffers. */
+static exa_status make_block(block_loop *l, size_t item, exa_phantom *p) {
+    exa_box block;
+    exa_coord at[3] = {(exa_coord)item / (l->count[1] * l->count[2]), (exa_coord)item / l->count[2] % l->count[1],
+                       (exa_coord)item % l->count[2]};
+    uint8_t *image = NULL;
+    exa_segid *ids = NULL;
+    size_t n;
+    exa_status st = EXA_OK;
+
+    for (int a = 0; a < 3; a++) {
+        block.start[a] = (l->first[a] + at[a]) * exa_phantom_block(p, a);
+        block.shape[a] = exa_phantom_block(p, a);
+    }
+    block = exa_box_intersect(&block, &l->piece);
+    n = (size_t)(block.shape[0] * block.shape[1] * block.shape[2]);
+    if (l->m->image) EXA_GOTO(done, exa_alloc(n, sizeof *image, "a block's image", &image));
+    if (l->m->ids) EXA_GOTO(done, exa_alloc(n, sizeof *ids, "a block's labels", &ids));
+    EXA_GOTO(done, exa_phantom_read(p, &block, image, ids));
+    for (exa_coord row = 0; row < block.shape[0] * block.shape[1]; row++) {
+        exa_coord z = block.start[0] - l->piece.start[0] + row / block.shape[1];
+        exa_coord y = block.start[1] - l->piece.start[1] + row % block.shape[1];
+        size_t to = (size_t)((z * l->piece.shape[1] + y) * l->piece.shape[2] + block.start[2] - l->piece.start[2]);
+        size_t from = (size_t)(row * block.shape[2]), length = (size_t)block.shape[2];
+        if (image) memcpy(l->m->image + to, image + from, length);
+        if (ids) memcpy(l->m->ids + to, ids + from, length * sizeof *ids);
+    }
+done:
+    free(image);
+    free(ids);
+    return st;
+}
+
+static void block_body(void *context, size_t item, int member) {
+    block_loop *l = context;
+
+    if (atomic_load(&l->failed)) return;
+    if (make_block(l, item, l->m->phantoms[member]) != EXA_OK && atomic_exchange(&l->failed, 1) == 0)
+        l->error = *exa_error_last();
+}
+
+static exa_status write_piece(making *m, const exa_box *piece) {
+    block_loop l = {.m = m, .piece = *piece};
+    exa_box local = *piece;
+
+    for (int a = 0; a < 3; a++) {
+        exa_coord side = exa_phantom_block(m->phantoms[0], a);
+        l.first[a] = piece->start[a] / side;
+        l.count[a] = (piece->start[a] + piece->shape[a] - 1) / side - l.first[a] + 1;
+        local.start[a] -= m->box.start[a];
+    }
+    exa_pool_for(m->pool, (size_t)(l.count[0] * l.count[1] * l.count[2]), block_body, &l);
+    if (atomic_load(&l.failed)) return exa_error_restore(&l.error);
+    if (m->raw) EXA_TRY(exa_volume_write(m->raw, &local, EXA_U8, m->image));
+    if (m->labels) EXA_TRY(exa_volume_write(m->labels, &local, EXA_U64, m->ids));
+    return EXA_OK;
+}
+
+static exa_status write_voxels(making *m) {
+    exa_coord at[3];
+    exa_box piece;
+
+    for (at[0] = 0; at[0] < m->box.shape[0]; at[0] += PIECE[0]) {
+        for (at[1] = 0; at[1] < m->box.shape[1]; at[1] += PIECE[1]) {
+            for (at[2] = 0; at[2] < m->box.shape[2]; at[2] += PIECE[2]) {
+                for (int a = 0; a < 3; a++) {
+                    exa_coord left = m->box.shape[a] - at[a];
+                    piece.start[a] = m->box.start[a] + at[a];
+                    piece.shape[a] = left < PIECE[a] ? left : PIECE[a];
+                }
+                EXA_TRY(write_piece(m, &piece));
+            }
+        }
+    }
+    return EXA_OK;
+}
+
+/* ---- synapses ------------------------------------------------------------------------------------------------ */
+
+static void print_voxel(FILE *f, const exa_coord v[3]) {
+    fprintf(f, ",%lld,%lld,%lld", (long long)v[0], (long long)v[1], (long long)v[2]);
+}
+
+/* Slab by slab, so that a large box needs no large memory; rows are in order of z within and between slabs. */
+static exa_status write_synapses(making *m, FILE *f) {
+    fprintf(f,
+            "pre_id,post_id,z_vx,y_vx,x_vx,pre_z_vx,pre_y_vx,pre_x_vx,post_z_vx,post_y_vx,post_x_vx,radius_nm\n");
+    m->synapses = 0;
+    for (exa_coord z = 0; z < m->box.shape[0]; z += PIECE[0]) {
+        exa_box slab = m->box;
+        exa_phantom_synapse *list = NULL;
+        size_t count;
+        slab.start[0] += z;
+        slab.shape[0] = m->box.shape[0] - z < PIECE[0] ? m->box.shape[0] - z : PIECE[0];
+        EXA_TRY(exa_phantom_synapses(m->phantoms[0], &slab, &list, &count));
+        for (size_t i = 0; i < count; i++) {
+            fprintf(f, "%llu,%llu", (unsigned long long)list[i].pre, (unsigned long long)list[i].post);
+            print_voxel(f, list[i].center);
+            print_voxel(f, list[i].pre_at);
+            print_voxel(f, list[i].post_at);
+            fprintf(f, ",%.1f\n", list[i].radius_nm);
+        }
+        m->synapses += (long long)count;
+        free(list);
+    }
+    return EXA_OK;
+}
+
+static exa_status write_table(making *m, const char *path) {
+    char temporary[EXA_PATH_BYTES];
+    FILE *f;
+    exa_status st;
+
+    if (!path) return EXA_OK;
+    EXA_TRY(exa_file_temporary_name(temporary, path));
+    f = fopen(temporary, "w");
+    EXA_CHECK(f, EXA_ERR_IO, "cannot create '%s': %s", temporary, strerror(errno));
+    st = write_synapses(m, f);
+    if ((ferror(f) || fflush(f) != 0) && st == EXA_OK)
+        st = EXA_FAIL(EXA_ERR_IO, "cannot write '%s': %s", temporary, strerror(errno));
+    fclose(f);
+    if (st == EXA_OK) st = exa_file_commit(temporary, path);
+    if (st != EXA_OK) remove(temporary);
+    return st;
+}
+
+/* ---- the command --------------------------------------------------------------------------------------------- */
+
+static exa_status check_free(const exa_cli_arguments *arguments, const char *path) {
+    EXA_CHECK(exa_cli_has(arguments, "force") || !exa_file_exists(path), EXA_ERR_CONFIG,
+              "'%s' exists. Hint: choose another name, or replace the whole file with --force", path);
+    return EXA_OK;
+}
+
+static exa_status create_volume(const exa_cli_arguments *arguments, const making *m, const char *name,
+                                exa_dtype dtype, exa_volume **out) {
+    char path[EXA_PATH_BYTES], dataset[EXA_PATH_BYTES];
+    exa_volume_create_options o = {.dtype = dtype, .zstd_level = (int)exa_cli_int(arguments, "level", 1)};
+    double offset[3];
+
+    if (!name) return EXA_OK;
+    EXA_TRY(exa_volume_split_name(name, path, sizeof path, dataset, sizeof dataset));
+    EXA_TRY(check_free(arguments, path));
+    for (int a = 0; a < 3; a++) {
+        o.shape[a] = m->box.shape[a];
+        o.voxel_size_nm[a] = m->options.voxel_nm[a];
+        offset[a] = (double)m->box.start[a];
+    }
+    EXA_TRY(exa_volume_create(name, &o, out));
+    EXA_TRY(exa_volume_set_attribute_doubles(*out, "offset_zyx_vx", offset, 3));
+    EXA_TRY(exa_volume_set_attribute_text(*out, "source_volume", m->spec));
+    return exa_volume_set_attribute_text(*out, "made_by", exa_version_line());
+}
+
+static exa_status choose_box(const exa_cli_arguments *arguments, making *m) {
+    const exa_box all = {{0, 0, 0}, {m->options.shape[0], m->options.shape[1], m->options.shape[2]}};
+    const char *text = exa_cli_text(arguments, "box");
+
+    m->box = all;
+    if (!text) return EXA_OK;
+    EXA_TRY(exa_cli_parse_box(text, &m->box));
+    EXA_CHECK(exa_box_inside(&m->box, &all), EXA_ERR_CONFIG,
+              "--box %s is not inside the phantom of %lld x %lld x %lld voxels", text, (long long)all.shape[0],
+              (long long)all.shape[1], (long long)all.shape[2]);
+    return EXA_OK;
+}
+
+static exa_status start(const exa_cli_arguments *arguments, making *m) {
+    int64_t threads = exa_cli_int(arguments, "threads", exa_cpu_cores());
+    size_t voxels = (size_t)(PIECE[0] * PIECE[1] * PIECE[2]);
+
+    EXA_CHECK(threads >= 1 && threads <= 1024, EXA_ERR_CONFIG, "--threads %lld: 1 to 1024 are possible",
+              (long long)threads);
+    EXA_TRY(exa_pool_create((int)threads, false, &m->pool));
+    EXA_TRY(exa_calloc((size_t)threads, sizeof *m->phantoms, "phantoms", &m->phantoms));
+    for (int64_t i = 0; i < threads; i++) EXA_TRY(exa_phantom_create(&m->options, EXA_ISA_AUTO, &m->phantoms[i]));
+    if (exa_cli_has(arguments, "output")) EXA_TRY(exa_alloc(voxels, 1, "a piece of the image", &m->image));
+    if (exa_cli_has(arguments, "labels"))
+        EXA_TRY(exa_alloc(voxels, sizeof *m->ids, "a piece of the labels", &m->ids));
+    return EXA_OK;
+}
+
+static void stop(making *m) {
+    for (int i = 0; m->phantoms && i < exa_pool_threads(m->pool); i++) exa_phantom_destroy(&m->phantoms[i]);
+    free(m->phantoms);
+    exa_pool_destroy(&m->pool);
+    exa_volume_close(&m->raw);
+    exa_volume_close(&m->labels);
+    free(m->image);
+    free(m->ids);
+}
+
+/* Each volume is a file of its own, renamed into place when it is whole: two in one would replace each other. */
+static exa_status check_two_files(const exa_cli_arguments *arguments) {
+    char paths[2][EXA_PATH_BYTES], dataset[EXA_PATH_BYTES];
+
+    if (!exa_cli_has(arguments, "output") || !exa_cli_has(arguments, "labels")) return EXA_OK;
+    EXA_TRY(exa_volume_split_name(exa_cli_text(arguments, "output"), paths[0], EXA_PATH_BYTES, dataset,
+                                  sizeof dataset));
+    EXA_TRY(exa_volume_split_name(exa_cli_text(arguments, "labels"), paths[1], EXA_PATH_BYTES, dataset,
+                                  sizeof dataset));
+    EXA_CHECK(strcmp(paths[0], paths[1]) != 0, EXA_ERR_CONFIG,
+              "image and labels are both to go into '%s'. Hint: name two files, as -o raw.h5:/raw --labels "
+              "truth.h5:/labels",
+              paths[0]);
+    return EXA_OK;
+}
+
+static exa_status make_files(const exa_cli_arguments *arguments, making *m) {
+    const char *table = exa_cli_text(arguments, "synapses");
+
+    EXA_TRY(choose_box(arguments, m));
+    EXA_TRY(check_two_files(arguments));
+    if (table) EXA_TRY(check_free(arguments, table));
+    EXA_TRY(create_volume(arguments, m, exa_cli_text(arguments, "output"), EXA_U8, &m->raw));
+    EXA_TRY(create_volume(arguments, m, exa_cli_text(arguments, "labels"), EXA_U64, &m->labels));
+    EXA_TRY(start(arguments, m));
+    if (m->raw || m->labels) EXA_TRY(write_voxels(m));
+    EXA_TRY(write_table(m, table));
+    if (m->raw) EXA_TRY(exa_volume_commit(m->raw));
+    return m->labels ? exa_volume_commit(m->labels) : EXA_OK;
+}
+
+static exa_status print_json(const exa_cli_arguments *arguments, const making *m) {
+    static const char *const names[] = {"output", "labels", "synapses"};
+    exa_json_text j = {0};
+    char *text = NULL;
+
+    exa_json_text_add(&j, "{\n  \"phantom\": ");
+    exa_json_text_add_string(&j, m->spec);
+    for (int i = 0; i < 3; i++) {
+        exa_json_text_add(&j, ",\n  \"%s\": ", names[i]);
+        exa_json_text_add_string(&j, exa_cli_text(arguments, names[i]));
+    }
+    exa_json_text_add(&j, ",\n  \"start\": [%lld, %lld, %lld],\n  \"shape\": [%lld, %lld, %lld]",
+                      (long long)m->box.start[0], (long long)m->box.start[1], (long long)m->box.start[2],
+                      (long long)m->box.shape[0], (long long)m->box.shape[1], (long long)m->box.shape[2]);
+    if (m->synapses >= 0) exa_json_text_add(&j, ",\n  \"synapse_count\": %lld", m->synapses);
+    exa_json_text_add(&j, "\n}\n");
+    EXA_TRY(exa_json_text_take(&j, &text));
+    fputs(text, stdout);
+    free(text);
+    return EXA_OK;
+}
+
+static void print_text(const exa_cli_arguments *arguments, const making *m) {
+    const exa_coord *n = m->box.shape;
+
+    if (exa_cli_has(arguments, "output"))
+        printf("%s: %lld x %lld x %lld uint8 (z,y,x)\n", exa_cli_text(arguments, "output"), (long long)n[0],
+               (long long)n[1], (long long)n[2]);
+    if (exa_cli_has(arguments, "labels"))
+        printf("%s: %lld x %lld x %lld uint64 (z,y,x)\n", exa_cli_text(arguments, "labels"), (long long)n[0],
+               (long long)n[1], (long long)n[2]);
+    if (m->synapses >= 0) printf("%s: %lld synapses\n", exa_cli_text(arguments, "synapses"), m->synapses);
+}
+
+static exa_status run(const exa_cli_arguments *arguments) {
+    const char *spec = exa_cli_positional(arguments, 0);
+    const bool named = strncmp(spec, EXA_PHANTOM_PREFIX, strlen(EXA_PHANTOM_PREFIX)) == 0;
+    making m = {.synapses = -1};
+    exa_phantom_part part;
+    exa_status st = EXA_OK;
+
+    EXA_CHECK(exa_cli_has(arguments, "output") || exa_cli_has(arguments, "labels") ||
+                  exa_cli_has(arguments, "synapses"),
+              EXA_ERR_CONFIG,
+              "say what to write. Hint: -o raw.h5:/raw --labels truth.h5:/labels --synapses synapses.csv");
+    EXA_CHECK(strlen(spec) < sizeof m.spec - 16, EXA_ERR_CONFIG, "the phantom's name is too long (%zu bytes)",
+              strlen(spec));
+    snprintf(m.spec, sizeof m.spec, "%s%s", named ? "" : EXA_PHANTOM_PREFIX, spec);
+    EXA_TRY(exa_phantom_parse(m.spec, &m.options, &part));
+    st = make_files(arguments, &m);
+    stop(&m);
+    EXA_TRY(st);
+    if (exa_cli_has(arguments, "json")) return print_json(arguments, &m);
+    print_text(arguments, &m);
+    return EXA_OK;
+}
+
+static const exa_cli_option options_table[] = {
+    {"output", 'o', EXA_CLI_TEXT, "FILE.h5:/DATASET", "where the image goes (uint8)"},
+    {"labels", 0, EXA_CLI_TEXT, "FILE.h5:/DATASET", "where the exact labels go (uint64; another file)"},
+    {"synapses", 0, EXA_CLI_PATH, "FILE.csv", "where the table of synapses goes"},
+    {"box", 0, EXA_CLI_TEXT, "Z,Y,X,DZ,DY,DX", "only this part of the phantom"},
+    {"level", 0, EXA_CLI_INT, "N", "zstd level 1..19, 0 for no compression (default 1)"},
+    {"threads", 0, EXA_CLI_INT, "N", "threads (default: this process's cores)"},
+    {"force", 'f', EXA_CLI_FLAG, NULL, "replace existing files"},
+    {"json", 0, EXA_CLI_FLAG, NULL, "print what was made as JSON"},
+    {NULL, 0, EXA_CLI_FLAG, NULL, NULL}};
+
+const exa_cli_command exa_cmd_phantom = {
+    .name = "phantom",
+    .positional = "SPEC",
+    .positional_min = 1,
+    .positional_max = 1,
+    .summary = "make EM-like tissue of any size with exact labels and synapses",
+    .description =
+        "SPEC is phantom:NAME=VALUE,... (here \"phantom:\" may be left out) and stands wherever a volume is read, "
+        "without any file: a job's "
+        "\"volume\": "
+        "\"phantom:seed=7,shape=512x512x512\" is an image, and the same with \":/labels\" at its end is its truth. "
+        "This command writes them to files, whole or a part.\n\n"
+        "shape=ZxYxX (or one number): voxels; the only parameter without a default. "
+        "seed=1; voxel=16x16x16: nm. "
+        "pitch=384: nm between parallel neurites, which sets their calibre. "
+        "noise=9: grey values. drift=0.3: of contrast and brightness, 0 to 1. "
+        "missing=0.0005, dark=0.002: fractions of the sections. "
+        "vacant=0.25: neurites left out; more make calibres vary more. "
+        "empty=0.03: space without tissue. somata=0.12, glia=0.12: cells of 16 pitches with one. "
+        "synapses=0.08: places where an axon passes a dendrite that are one. "
+        "mitochondria=0.12: pieces of one pitch with one. docs/phantom.md shows the tissue.\n\n"
+        "Any part equals the same part of the whole, whoever makes it, in any order.",
+    .example = "exaconn phantom seed=7,shape=256 -o raw.h5:/raw --labels truth.h5:/labels "
+               "--synapses synapses.csv\n"
+               "exaconn phantom seed=7,shape=2000000x2000000x2500000 --box "
+               "1000000,1000000,1000000,128,256,256 -o part.h5:/raw\n"
+               "exaconn render --raw phantom:seed=7,shape=512 --truth phantom:seed=7,shape=512:/labels --slice "
+               "z=256 -o slice.png",
+    .options = options_table,
+    .run = run,
+};

@@ -1,0 +1,48 @@
+#!/usr/bin/env bash
+# The phantom from the command line: files equal what is read without files, parts equal the whole, wrong input is
+# refused and leaves nothing behind.
+. "$EXACONN_SOURCE_DIR/tests/test_lib.sh"
+spec=phantom:seed=5,shape=90x100x110
+same() { # two label-like volumes are equal
+    "$EXACONN" eval "$1" "$2" --ignore none --json | grep -q '"voi_bits": 0,'
+}
+
+expect 0 'raw.h5:/raw: 90 x 100 x 110 uint8' 'labels.h5:/labels: 90 x 100 x 110 uint64' 'synapses' -- \
+    "$EXACONN" phantom "$spec" -o "$work/raw.h5:/raw" --labels "$work/labels.h5:/labels" --synapses "$work/synapses.csv"
+check "the image file is the image" same "$work/raw.h5:/raw" "$spec"
+check "the label file is the labels" same "$work/labels.h5:/labels" "$spec:/labels"
+check "the table has rows" test "$(wc -l < "$work/synapses.csv")" -gt 2
+check "the table has its columns" grep -q '^pre_id,post_id,z_vx,y_vx,x_vx,.*,radius_nm$' "$work/synapses.csv"
+expect 0 'voxel size nm +\[16, 16, 16\]' 'uint64' -- "$EXACONN" info "$work/labels.h5:/labels"
+
+# A part is the part; without "phantom:" too; however many threads; the offset says where it lies.
+"$EXACONN" phantom "${spec#phantom:}" --box 20,30,40,33,34,35 -o "$work/part.h5:/raw" --threads 3 --json > "$work/json" 2>&1
+check "JSON says what was made" python3 -c 'import json,sys; d = json.load(open(sys.argv[1])); sys.exit(not (
+    d["start"] == [20, 30, 40] and d["shape"] == [33, 34, 35] and d["labels"] is None and d["phantom"] == sys.argv[2]))' "$work/json" "$spec"
+expect 0 '"voi_bits": 0,' -- "$EXACONN" eval "$work/part.h5:/raw" "$spec" --ignore none --json --seg-offset 20,30,40
+"$EXACONN" phantom "$spec" -o "$work/one.h5:/raw" --threads 1 >/dev/null
+check "one thread makes the same file" cmp "$work/one.h5" "$work/raw.h5"
+
+# Any size: 10 EB are planned by nobody's memory, a box of it is made alone.
+huge=phantom:seed=5,shape=2000000x2000000x2500000
+expect 0 '\[2000000, 2000000, 2500000\]' 'voxels +1e\+19' -- "$EXACONN" info "$huge"
+expect 0 '20 x 20 x 20' -- "$EXACONN" phantom "$huge" --box 1999980,1999980,2499980,20,20,20 -o "$work/far.h5:/raw"
+expect 0 '"voi_bits": 0,' -- "$EXACONN" eval "$work/far.h5:/raw" "$huge" --seg-offset 1999980,1999980,2499980 --ignore none --json
+expect 0 'wrote' -- "$EXACONN" render --raw "$spec" --truth "$spec:/labels" --slice z=45 -o "$work/slice.png"
+
+# Wrong input.
+expect 2 'say what to write' -- "$EXACONN" phantom "$spec"
+expect 2 "no parameter 'sede'" "mean 'seed'" -- "$EXACONN" phantom sede=5,shape=64 -o "$work/no.h5:/raw"
+expect 2 'no shape' -- "$EXACONN" phantom seed=5 -o "$work/no.h5:/raw"
+expect 2 'no shape' -- "$EXACONN" info phantom:seed=5
+expect 2 'not inside the phantom' -- "$EXACONN" phantom "$spec" --box 80,0,0,20,20,20 -o "$work/no.h5:/raw"
+expect 2 'exists' 'force' -- "$EXACONN" phantom "$spec" -o "$work/raw.h5:/raw"
+expect 2 'exists' 'force' -- "$EXACONN" phantom "$spec" --synapses "$work/synapses.csv"
+expect 2 'name two files' -- "$EXACONN" phantom "$spec" -o "$work/no.h5:/raw" --labels "$work/no.h5:/labels"
+expect 2 'only be read' -- "$EXACONN" phantom "$spec" -o "$spec"
+expect 2 'would not fit 64 bits' -- "$EXACONN" info phantom:shape=1000000000000x1000000000000x1000000
+expect 1 'No such file' -- "$EXACONN" phantom "$spec" --synapses "$work/absent/synapses.csv"
+expect 2 'zstd level' -- "$EXACONN" phantom "$spec" -o "$work/no.h5:/raw" --level 99
+check "nothing is left of refused ones" test -z "$(find "$work" -name 'no.h5*' -o -name '*.tmp*')"
+expect 0 -- "$EXACONN" phantom "$spec" -o "$work/raw.h5:/raw" --force
+finish
