@@ -209,7 +209,7 @@ static void set_style(exa_phantom *p) {
 
     for (int a = 0; a < 3; a++) p->style.voxel_nm[a] = (float)((double)p->voxel_pm[a] * 1e-3);
     p->style.tissue_nm = TISSUE_PITCHES * p->pitch;
-    p->style.membrane_nm = (float)fmax(20.0, 1.35 * finest);
+    p->style.membrane_nm = (float)fmax(20.0, 1.6 * finest);
     p->style.noise = (float)p->o.noise;
     p->style.texture = 12.0f;
     p->style.vesicle_key = (uint32_t)ph_hash(p, DRAW_VESICLE, 0, 0, 0, 0);

@@ -59,6 +59,7 @@ typedef struct piece {
     int64_t start; /* first knot */
     uint64_t hash; /* of the piece */
     exa_segid id;  /* of the neuron */
+    uint64_t tint; /* the neuron's grey follows from it; unlike the id it does not depend on the shape */
     bool axon, thick;
     bool bridged, from_soma; /* begins on another neurite, or on a soma */
     track parent;            /* bridged: the neurite beside the first knot, */
@@ -135,7 +136,9 @@ float ph_wander(const piece *q);
 track ph_neighbour(const track *t, int64_t n, int side, int64_t *knot);
 
 exa_segid ph_glia_id(const exa_phantom *p, const int64_t m[3]);
-exa_segid ph_soma_id(exa_phantom *p, const macro *m);
+
+/* Fills in id and tint of the neuron that a soma belongs to. */
+void ph_soma(exa_phantom *p, const macro *m, piece *out);
 
 /* Sets the id grid; EXA_ERR_RANGE where ids would not fit. */
 exa_status ph_prepare_ids(exa_phantom *p);

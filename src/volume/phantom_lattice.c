@@ -376,6 +376,7 @@ static void resolve(exa_phantom *p, const link *first, piece *out) {
     }
     knot_half(&chain[depth].t, chain[depth].start, half);
     out->id = id_at(p, half);
+    out->tint = chain[depth].hash;
     out->axon = ph_unit(chain[depth].hash, 3) < 0.5f;
     for (int k = depth - 1; k >= 0; k--) out->axon = out->axon || ph_unit(chain[k].hash, 3) < 0.25f;
 }
@@ -394,14 +395,13 @@ void ph_piece(exa_phantom *p, const track *t, int64_t n, piece *out) {
     out->thick = !out->axon && ph_unit(at.hash, 1) < 0.35f;
 }
 
-exa_segid ph_soma_id(exa_phantom *p, const macro *m) {
+void ph_soma(exa_phantom *p, const macro *m, piece *out) {
     link at = {.t = m->owner};
-    piece whole = {0};
 
+    memset(out, 0, sizeof *out);
     find_start(p, &at.t, soma_knot(p, m), &at.start, &at.kind);
     at.hash = piece_hash(p, &at.t, at.start);
-    resolve(p, &at, &whole);
-    return whole.id;
+    resolve(p, &at, out);
 }
 
 float ph_wander(const piece *q) {

@@ -35,7 +35,7 @@ static exa_status grow(void *list_pointer, size_t *capacity, size_t size, size_t
 }
 
 /* Index of an id among the scene's objects, which is added if new (open addressing; ids are never 0). */
-static exa_status object_of(const exa_phantom *p, exa_segid id, bool glia, int32_t *out) {
+static exa_status object_of(const exa_phantom *p, exa_segid id, uint64_t tint, bool glia, int32_t *out) {
     exa_phantom_scene *s = p->scene;
     size_t at = (size_t)(id * 0x9e3779b97f4a7c15u >> 40) & (SCENE_TABLE - 1);
 
@@ -50,7 +50,7 @@ static exa_status object_of(const exa_phantom *p, exa_segid id, bool glia, int32
               "phantom: more than %d objects in one block. Hint: choose smaller voxels or a larger pitch",
               SCENE_TABLE / 2);
     EXA_TRY(grow(&s->object, &s->object_capacity, sizeof *s->object, s->object_count + 1, "objects"));
-    float u = ph_unit(ph_hash(p, DRAW_GREY, (int64_t)id, 0, 0, 0), 0);
+    float u = ph_unit(ph_hash(p, DRAW_GREY, (int64_t)tint, 0, 0, 0), 0);
     s->object[s->object_count] = (scene_object){id, glia ? 178.0f + 10.0f * u : 138.0f + 36.0f * u, 0};
     s->table[at] = *out = (int32_t)s->object_count++;
     return EXA_OK;
@@ -185,7 +185,7 @@ static exa_status visit_knot(gather *g, const track *t, int64_t n, const knot *b
     at = ph_knot(g->p, t, n, ph_wander(&now->q));
     relative(g, &at, now->at);
     now->r = radius_at(g->p, &now->q, t, n);
-    EXA_TRY(object_of(g->p, now->q.id, false, &now->object));
+    EXA_TRY(object_of(g->p, now->q.id, now->q.tint, false, &now->object));
     if (n == now->q.start) EXA_TRY(add_foot(g, t, &now->q, now->at, now->object));
     if (!before->q.there || before->q.start != now->q.start) return EXA_OK;
     return add_tube(g, before->at, now->at, before->r, now->r, organelle_of(g->p, &now->q, t, n - 1), now->object);
@@ -228,7 +228,14 @@ static exa_status add_ball(gather *g, const int64_t cell[3], const macro *m) {
     b.nucleus = NUCLEUS_FRACTION * m->radius_nm;
     b.core = GLIA_CORE_PITCHES * g->p->pitch;
     b.curve = (g->p->style.tissue_nm - b.core) / (reach * reach);
-    EXA_TRY(object_of(g->p, glia ? ph_glia_id(g->p, cell) : ph_soma_id(g->p, m), glia, &b.object));
+    if (glia) {
+        uint64_t tint = ph_hash(g->p, DRAW_GREY, cell[0], cell[1], cell[2], 1);
+        EXA_TRY(object_of(g->p, ph_glia_id(g->p, cell), tint, true, &b.object));
+    } else {
+        piece neuron;
+        ph_soma(g->p, m, &neuron);
+        EXA_TRY(object_of(g->p, neuron.id, neuron.tint, false, &b.object));
+    }
     if (!glia) EXA_TRY(add_tube(g, b.center, b.center, b.radius, b.radius, 0.0f, b.object));
     EXA_TRY(grow(&g->s->balls, &g->s->ball_capacity, sizeof b, g->s->ball_count + 1, "somata"));
     g->s->balls[g->s->ball_count++] = b;

@@ -52,8 +52,14 @@ inference_options < init_activation: 0.95 pad_value: .05 move_threshold: 0.9 dis
 ''')
 
 
+def phantoms(folder):
+    (folder / 'plain').write_text('seed=7,shape=128')
+    (folder / 'all').write_text('seed=7,shape=64x65x66,voxel=40x8x8.5,pitch=400,noise=3,drift=0.2,missing=0.1,dark=0.1,'
+                                'vacant=0.3,empty=0.1,somata=0.5,glia=0.5,synapses=1,mitochondria=1:/labels')
+
+
 def main():
-    for name, make in (('request', requests), ('tensor_bundle', tensor_bundles), ('weights', weights)):
+    for name, make in (('phantom', phantoms), ('request', requests), ('tensor_bundle', tensor_bundles), ('weights', weights)):
         folder = pathlib.Path(sys.argv[1]) / name
         folder.mkdir(parents=True, exist_ok=True)
         make(folder)

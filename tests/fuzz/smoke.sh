@@ -23,7 +23,9 @@ for harness in "$work"/tests/fuzz/fuzz_*; do
     for folder in "$work/seeds/$name" "$work/seeds/${name#fuzz_}"; do
         if [ -d "$folder" ]; then seeds+=("$folder"); fi
     done
-    [ "$name" != fuzz_job ] || seeds+=("$PWD/configs")
+    if [ "$name" = fuzz_job ]; then
+        mkdir -p "$work/seeds/configs" && cp configs/*.json "$work/seeds/configs" && seeds+=("$work/seeds/configs")
+    fi
     dictionary=tests/fuzz/${name#fuzz_}.dict
     echo "== $name, $seconds s"
     if ! "$harness" -max_total_time="$seconds" -timeout=20 -rss_limit_mb=2048 -print_final_stats=1 -verbosity=0 \
