@@ -1,5 +1,5 @@
 # cmake --install: the program, its headers and libraries with an exported package (exaconn::exaconn),
-# the man page, the bash completion, the job schema.
+# the man page, the bash completion, the job schema, the bundled network.
 include(CMakePackageConfigHelpers)
 
 # ---- the program and what it prints about itself ------------------------------------------------
@@ -16,7 +16,8 @@ add_custom_target(exaconn_documents ALL DEPENDS ${exa_man} ${exa_completion})
 
 install(FILES ${exa_man} DESTINATION ${CMAKE_INSTALL_MANDIR}/man1)
 install(FILES ${exa_completion} DESTINATION ${CMAKE_INSTALL_DATADIR}/bash-completion/completions RENAME exaconn)
-install(DIRECTORY configs/ DESTINATION ${CMAKE_INSTALL_DATADIR}/exaconn/configs FILES_MATCHING PATTERN "*.json")
+install(DIRECTORY configs/ DESTINATION ${CMAKE_INSTALL_DATADIR}/exaconn/configs FILES_MATCHING PATTERN "*.json"
+        PATTERN "*.h5")
 
 # ---- the package: find_package(exaconn) gives exaconn::exaconn ----------------------------------
 # The modules are static libraries that need each other's dependencies; all of them are exported, and one interface

@@ -1,14 +1,17 @@
 #!/usr/bin/env bash
-# From a fresh clone to a segmented piece of real brain: installs the dependencies, builds, gets the FIB-25 sample
-# and its published FFN, segments a crop, scores it against the ground truth and draws a picture.
+# From a fresh clone to a segmented piece of brain: installs the dependencies, builds, gets the FIB-25 sample and its
+# published network, segments a crop, scores it against the ground truth and draws a picture. Where the sample is not
+# at hand and cannot be downloaded, the same with the phantom and the bundled network.
 #   scripts/quickstart.sh [--size N]      crop of N^3 voxels, 64..250 (default 128: about two minutes on two cores)
+#   scripts/quickstart.sh --phantom       the phantom in any case; nothing is downloaded
 set -euo pipefail
 cd "$(dirname "$0")/.."
-size=128
+size=128 phantom=0
 while [ $# -gt 0 ]; do
     case "$1" in
         --size) size=${2:?--size needs a number}; shift 2 ;;
-        -h|--help) sed -n '2,5s/^# \{0,1\}//p' "$0"; exit 0 ;;
+        --phantom) phantom=1; shift ;;
+        -h|--help) sed -n '2,6s/^# \{0,1\}//p' "$0"; exit 0 ;;
         *) echo "quickstart.sh: unknown option '$1' (see --help)" >&2; exit 2 ;;
     esac
 done
@@ -28,41 +31,61 @@ fi
 exaconn=$PWD/build/release/exaconn
 "$exaconn" --version | head -n 1
 
-step "3/5 the FIB-25 sample and its published network"
+# use_fib25, use_phantom: set raw, truth, start, the network's file and the name of what is segmented.
+use_fib25() {
+    found=$(scripts/get_fib25.sh "$exaconn" "$PWD/build/fib25") || return 1
+    eval "$found"
+    name=fib25 weights=$out/ffn.h5 start=$(((250 - size) / 2))
+    "$exaconn" -q import-ffn "$checkpoint" -o "$weights" --force
+}
+use_phantom() {
+    raw="phantom:seed=7,shape=$size" name=phantom weights=$PWD/configs/ffn_phantom.h5 start=0
+    truth="$raw:/labels"
+}
 out=$PWD/build/quickstart
 mkdir -p "$out"
-found=$(scripts/get_fib25.sh "$exaconn" "$PWD/build/fib25")
-eval "$found"
-"$exaconn" -q import-ffn "$checkpoint" -o "$out/ffn.h5" --force
+step "3/5 the FIB-25 sample and its published network"
+if [ "$phantom" -eq 1 ]; then
+    echo "--phantom: procedural tissue and the bundled network instead (docs/phantom.md, docs/training.md)"
+    use_phantom
+elif ! use_fib25; then
+    echo "The sample is not at hand and could not be downloaded (above): procedural tissue and the bundled network"
+    echo "instead (docs/phantom.md, docs/training.md). With the sample in a folder: EXACONN_DATA_DIR=FOLDER $0"
+    use_phantom
+fi
 
-step "4/5 segment ${size}^3 voxels"
-start=$(( (250 - size) / 2 ))
-cat > "$out/job-$size.json" <<JOB
+step "4/5 segment ${size}^3 voxels of $raw"
+job=$out/$name-$size.json run=$out/$name-$size
+cat > "$job" <<JOB
 {
   "volume": "$raw",
   "box": {"start": [$start, $start, $start], "shape": [$size, $size, $size]},
-  "voxel_size_nm": [10, 10, 10],
-  "weights": "ffn.h5",
-  "output": "run-$size"
+  "weights": "$weights",
+  "output": "$name-$size"
 }
 JOB
-rm -rf "$out/run-$size" # of an earlier quickstart, perhaps of an older program
-"$exaconn" run "$out/job-$size.json"
+rm -rf "$run" # of an earlier quickstart, perhaps of an older program
+"$exaconn" run "$job"
 
 step "5/5 score and picture"
-segmentation=$out/run-$size/segmentation.h5:/segmentation
+segmentation=$run/segmentation.h5:/segmentation
 "$exaconn" eval "$segmentation" "$truth" --ignore both
 "$exaconn" render --raw "$raw" --seg "$segmentation" --truth "$truth" --slice "z=$((start + size / 2))" \
-    --scale 3 -o "$out/segmentation-$size.png"
+    --scale 3 -o "$run.png"
 
 cat <<END
 
 Done. Look at:
-  $out/segmentation-$size.png     raw, ground truth and our segmentation, side by side
+  $run.png     raw, ground truth and our segmentation, side by side
   $segmentation
-  $out/run-$size/summary.json     what was done and how fast
-The job was $out/job-$size.json: change it, or try
+  $run/summary.json     what was done and how fast
+The job was $job: change it, or try
   $exaconn config --defaults      every key with its default
-  $exaconn info $out/ffn.h5       the network
-  ./scripts/reproduce_fib25.sh    the whole 250^3 sample against Google's published segmentation
+  $exaconn info $weights       the network
 END
+if [ "$name" = fib25 ]; then
+    echo "  ./scripts/quickstart.sh --phantom   procedural tissue with exact labels, of any size"
+    echo "  ./scripts/reproduce_fib25.sh    the whole 250^3 sample against Google's published segmentation"
+else
+    echo "  $exaconn phantom --help         more tissue, its labels and its synapses"
+fi

@@ -3,7 +3,8 @@
 #   scripts/test.sh              all labels; then the unit and CLI tests again under ASan + UBSan; then a short fuzz
 #   scripts/test.sh --quick      only the first part
 #   scripts/test.sh -L LABEL     one label of the first part: unit, cli, mpi, fault, python
-# The real data are found through EXACONN_DATA_DIR (default ../shared/data); what needs them skips aloud elsewhere.
+# The real data are found through EXACONN_DATA_DIR (default ../shared/data); what needs them skips aloud elsewhere. So
+# does what needs Python packages where there is no network; nothing else needs one.
 set -euo pipefail
 cd "$(dirname "$0")/.."
 quick=0 label=()
@@ -21,13 +22,16 @@ jobs=$(nproc)
 step "dependencies"
 scripts/install_deps.sh --tests
 python=build/python/bin/python
-if ! "$python" -c 'import numpy, h5py, hdf5plugin, jsonschema' 2>/dev/null; then
+if ! "$python" -c 'import numpy, h5py, hdf5plugin, jsonschema, torch' 2>/dev/null; then
     # Debian's own python3 first: it is the one whose venv module install_deps.sh installed.
     for base in /usr/bin/python3 python3; do
         "$base" -m venv build/python 2>/dev/null && break
     done
     "$python" -m pip install --quiet --disable-pip-version-check numpy h5py hdf5plugin jsonschema ||
         echo "test.sh: no Python packages to be had; the python tests will skip" >&2
+    # Apart, as it is large: without it only the test of the training skips.
+    "$python" -m pip install --quiet --disable-pip-version-check -r scripts/requirements-train.txt ||
+        echo "test.sh: no PyTorch to be had; the test of train_ffn.py will skip" >&2
 fi
 export EXACONN_PYTHON=$PWD/$python
 
