@@ -28,7 +28,7 @@ extern "C" {
 typedef struct exa_phantom_options {
     uint64_t seed;
     exa_coord shape[3];   /* voxels; the product may exceed 2^63 */
-    double voxel_nm[3];   /* 2 to 200 */
+    double voxel_nm[3];   /* 1 to half the pitch */
     double pitch_nm;      /* between neighbouring parallel neurites: sets their calibre */
     double noise;         /* standard deviation of the noise, grey values */
     double drift;         /* amplitude of slow changes of contrast and brightness, 0 to 1 */

@@ -27,7 +27,7 @@ enum {
     EXA_TILE_Y = 8,
     EXA_TILE_X = 8,
     EXA_TILE_VOXELS = EXA_TILE_Z * EXA_TILE_Y * EXA_TILE_X,
-    EXA_TILE_MAX_NEAR = 8,       /* somata, astrocytes or synapses that one tile can meet */
+    EXA_TILE_MAX_NEAR = 8,       /* somata or astrocytes that can meet one tile; further synapses are not drawn */
     EXA_TILE_TEXTURE = 2 * 3 * 3 /* texture values at every fourth voxel: [z, y, x] */
 };
 

@@ -550,13 +550,7 @@ static exa_status list_block(reading *r, const exa_box *block, void *context) {
         const exa_coord *c = s->synapses[k].public.center;
         const exa_box voxel = {{c[0], c[1], c[2]}, {1, 1, 1}};
         if (!exa_box_inside(&voxel, &wanted)) continue;
-        if (list->count == list->capacity) {
-            size_t capacity = list->capacity ? 2 * list->capacity : 256;
-            exa_phantom_synapse *grown = realloc(list->items, capacity * sizeof *grown);
-            EXA_CHECK(grown, EXA_ERR_MEMORY, "cannot allocate %zu synapses", capacity);
-            list->items = grown;
-            list->capacity = capacity;
-        }
+        EXA_TRY(ph_grow(&list->items, &list->capacity, sizeof *list->items, list->count + 1, "synapses"));
         list->items[list->count++] = s->synapses[k].public;
     }
     return EXA_OK;
