@@ -18,7 +18,12 @@ size_t exa_tile_cull(exa_isa isa, const exa_tubes *tubes, const int32_t *from, s
     float smallest = 1e30f;
 
     simd_of(isa)->distances(tubes, from, count, center, scratch);
-    for (size_t i = 0; i < count; i++) smallest = scratch[i] < smallest ? scratch[i] : smallest;
+    for (size_t i = 0; i < count; i++) {
+        /* Radii change along a tube: what is certainly as near counts, against what is possibly nearer. */
+        float change = tubes->dr[from ? (size_t)from[i] : i];
+        float surely = scratch[i] + (change < 0.0f ? -change : change);
+        smallest = surely < smallest ? surely : smallest;
+    }
     for (size_t i = 0; i < count; i++) {
         out[kept] = from ? from[i] : (int32_t)i;
         kept += scratch[i] <= smallest + reach;

@@ -42,14 +42,18 @@ finish() {
     exit 0
 }
 
-# small_job FOLDER [JSON...]: FOLDER/{volume.h5,weights.h5,job.json} with a run of well under a second; each further
-# argument is a piece of JSON put into the job, e.g. '"limits": {"max_steps": 5}'.
+# The small brain of the tests: procedural tissue (docs/phantom.md), and the bundled network, whose step takes
+# milliseconds. Seeds 1 to 99 are the tests'; no network was trained on them (docs/training.md).
+small_volume=phantom:seed=9,shape=40,empty=0
+small_weights=$EXACONN_SOURCE_DIR/configs/ffn_phantom.h5
+
+# small_job FOLDER [JSON...]: FOLDER/job.json with a run of about a second; each further argument is a piece of JSON
+# put into the job, e.g. '"limits": {"max_steps": 5}'. small_job_volume: a volume instead of the small one.
 small_job() {
     local folder=$1 extra=
     shift
     mkdir -p "$folder"
-    [ -e "$folder/volume.h5" ] || "$EXACONN_FIXTURE" volume "$folder/volume.h5"
-    [ -e "$folder/weights.h5" ] || "$EXACONN_FIXTURE" weights "$folder/weights.h5"
     for piece in "$@"; do extra="$extra, $piece"; done
-    printf '{"volume": "volume.h5:/raw", "weights": "weights.h5", "output": "run"%s}\n' "$extra" > "$folder/job.json"
+    printf '{"volume": "%s", "weights": "%s", "output": "run"%s}\n' "${small_job_volume:-$small_volume}" \
+        "$small_weights" "$extra" > "$folder/job.json"
 }

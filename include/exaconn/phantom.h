@@ -68,7 +68,8 @@ typedef struct exa_phantom_synapse {
     double radius_nm;
 } exa_phantom_synapse;
 
-/* All synapses whose centre lies in the box, ordered by centre. The partners' voxels may lie outside it. *list is
+/* All synapses whose centre lies in the box, ordered by centre. The partners' voxels may lie
+ * outside the box, never outside the volume (a synapse of which one would is not listed). *list is
  * owned by the caller: free(). */
 exa_status exa_phantom_synapses(exa_phantom *phantom, const exa_box *box, exa_phantom_synapse **list,
                                 size_t *count);

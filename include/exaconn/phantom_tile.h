@@ -83,8 +83,10 @@ typedef struct exa_tile {
     uint32_t noise_key;
 } exa_tile;
 
-/* Indices of the tubes with (distance to `center` less radius) at most `reach` above the smallest; ascending.
- * Searches tubes->count, or the `from_count` of `from`. `out` has room for as many. Returns their number. */
+/* Indices, ascending, of all tubes whose value at `center` may be within `reach` of the smallest: (distance less
+ * largest radius) at most the smallest (distance less smallest radius) and `reach`. Searches tubes->count, or the
+ * `from_count` of `from`. scratch [count] receives distance less largest radius; `out` has room for as many.
+ * Returns their number. */
 size_t exa_tile_cull(exa_isa isa, const exa_tubes *tubes, const int32_t *from, size_t from_count,
                      const float center[3], float reach, float *scratch, int32_t *out);
 

@@ -1,7 +1,6 @@
 /* exaconn phantom: procedural tissue, its labels and its synapses as files. */
 #include "exaconn/file.h"
 #include "exaconn/json.h"
-#include "exaconn/log.h"
 #include "exaconn/phantom.h"
 #include "exaconn/pool.h"
 #include "exaconn/version.h"
@@ -10,6 +9,7 @@
 #include "cli_internal.h"
 
 #include <errno.h>
+#include <signal.h>
 #include <stdatomic.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -29,6 +29,27 @@ typedef struct making {
     exa_segid *ids;
     long long synapses; /* written; -1 = not asked for */
 } making;
+
+static volatile sig_atomic_t stop_signal;
+
+static void on_signal(int number) {
+    stop_signal = number;
+}
+
+/* A second signal ends the process the ordinary way. */
+static void catch_signals(void) {
+    struct sigaction action = {.sa_handler = on_signal};
+
+    action.sa_flags = (int)SA_RESETHAND;
+    sigaction(SIGINT, &action, NULL);
+    sigaction(SIGTERM, &action, NULL);
+}
+
+static exa_status check_stop(void) {
+    EXA_CHECK(!stop_signal, EXA_ERR_CANCELLED, "stopped by signal %d (%s); nothing is left behind",
+              (int)stop_signal, strsignal((int)stop_signal));
+    return EXA_OK;
+}
 
 /* ---- voxels -------------------------------------------------------------------------------------------------- */
 
@@ -91,6 +112,7 @@ static exa_status write_piece(making *m, const exa_box *piece) {
         l.count[a] = (piece->start[a] + piece->shape[a] - 1) / side - l.first[a] + 1;
         local.start[a] -= m->box.start[a];
     }
+    EXA_TRY(check_stop());
     exa_pool_for(m->pool, (size_t)(l.count[0] * l.count[1] * l.count[2]), block_body, &l);
     if (atomic_load(&l.failed)) return exa_error_restore(&l.error);
     if (m->raw) EXA_TRY(exa_volume_write(m->raw, &local, EXA_U8, m->image));
@@ -132,6 +154,7 @@ static exa_status write_synapses(making *m, FILE *f) {
         exa_box slab = m->box;
         exa_phantom_synapse *list = NULL;
         size_t count;
+        EXA_TRY(check_stop());
         slab.start[0] += z;
         slab.shape[0] = m->box.shape[0] - z < PIECE[0] ? m->box.shape[0] - z : PIECE[0];
         EXA_TRY(exa_phantom_synapses(m->phantoms[0], &slab, &list, &count));
@@ -148,12 +171,11 @@ static exa_status write_synapses(making *m, FILE *f) {
     return EXA_OK;
 }
 
-static exa_status write_table(making *m, const char *path) {
-    char temporary[EXA_PATH_BYTES];
+/* Under a temporary name; made whole by the caller, after all else is. */
+static exa_status write_table(making *m, const char *path, char temporary[EXA_PATH_BYTES]) {
     FILE *f;
     exa_status st;
 
-    if (!path) return EXA_OK;
     EXA_TRY(exa_file_temporary_name(temporary, path));
     f = fopen(temporary, "w");
     EXA_CHECK(f, EXA_ERR_IO, "cannot create '%s': %s", temporary, strerror(errno));
@@ -161,7 +183,6 @@ static exa_status write_table(making *m, const char *path) {
     if ((ferror(f) || fflush(f) != 0) && st == EXA_OK)
         st = EXA_FAIL(EXA_ERR_IO, "cannot write '%s': %s", temporary, strerror(errno));
     fclose(f);
-    if (st == EXA_OK) st = exa_file_commit(temporary, path);
     if (st != EXA_OK) remove(temporary);
     return st;
 }
@@ -176,13 +197,10 @@ static exa_status check_free(const exa_cli_arguments *arguments, const char *pat
 
 static exa_status create_volume(const exa_cli_arguments *arguments, const making *m, const char *name,
                                 exa_dtype dtype, exa_volume **out) {
-    char path[EXA_PATH_BYTES], dataset[EXA_PATH_BYTES];
     exa_volume_create_options o = {.dtype = dtype, .zstd_level = (int)exa_cli_int(arguments, "level", 1)};
     double offset[3];
 
     if (!name) return EXA_OK;
-    EXA_TRY(exa_volume_split_name(name, path, sizeof path, dataset, sizeof dataset));
-    EXA_TRY(check_free(arguments, path));
     for (int a = 0; a < 3; a++) {
         o.shape[a] = m->box.shape[a];
         o.voxel_size_nm[a] = m->options.voxel_nm[a];
@@ -199,7 +217,14 @@ static exa_status choose_box(const exa_cli_arguments *arguments, making *m) {
     const char *text = exa_cli_text(arguments, "box");
 
     m->box = all;
-    if (!text) return EXA_OK;
+    if (!text) {
+        const exa_coord *n = all.shape;
+        EXA_CHECK((double)n[0] * (double)n[1] * (double)n[2] < 0x1p50, EXA_ERR_CONFIG,
+                  "the whole phantom of %lld x %lld x %lld voxels is too much for files. Hint: write a part of it "
+                  "with --box, or name the phantom itself where a volume is read",
+                  (long long)n[0], (long long)n[1], (long long)n[2]);
+        return EXA_OK;
+    }
     EXA_TRY(exa_cli_parse_box(text, &m->box));
     EXA_CHECK(exa_box_inside(&m->box, &all), EXA_ERR_CONFIG,
               "--box %s is not inside the phantom of %lld x %lld x %lld voxels", text, (long long)all.shape[0],
@@ -232,33 +257,63 @@ static void stop(making *m) {
     free(m->ids);
 }
 
-/* Each volume is a file of its own, renamed into place when it is whole: two in one would replace each other. */
-static exa_status check_two_files(const exa_cli_arguments *arguments) {
-    char paths[2][EXA_PATH_BYTES], dataset[EXA_PATH_BYTES];
+/* The file behind an option, its folder resolved, so that two names of one file are seen to be one. */
+static exa_status resolve(const exa_cli_arguments *arguments, const char *option, char out[EXA_PATH_BYTES]) {
+    const char *name = exa_cli_text(arguments, option);
+    char path[EXA_PATH_BYTES], dataset[EXA_PATH_BYTES], folder[EXA_PATH_BYTES], *real;
+    size_t length;
+    int n;
 
-    if (!exa_cli_has(arguments, "output") || !exa_cli_has(arguments, "labels")) return EXA_OK;
-    EXA_TRY(exa_volume_split_name(exa_cli_text(arguments, "output"), paths[0], EXA_PATH_BYTES, dataset,
-                                  sizeof dataset));
-    EXA_TRY(exa_volume_split_name(exa_cli_text(arguments, "labels"), paths[1], EXA_PATH_BYTES, dataset,
-                                  sizeof dataset));
-    EXA_CHECK(strcmp(paths[0], paths[1]) != 0, EXA_ERR_CONFIG,
-              "image and labels are both to go into '%s'. Hint: name two files, as -o raw.h5:/raw --labels "
-              "truth.h5:/labels",
-              paths[0]);
+    out[0] = '\0';
+    if (!name) return EXA_OK;
+    if (strcmp(option, "synapses") == 0) {
+        EXA_CHECK(strlen(name) < sizeof path && strcmp(name, "-") != 0, EXA_ERR_CONFIG,
+                  "--synapses %.80s: name a file", name);
+        memcpy(path, name, strlen(name) + 1);
+    } else {
+        EXA_TRY(exa_volume_split_name(name, path, sizeof path, dataset, sizeof dataset));
+    }
+    EXA_TRY(check_free(arguments, path));
+    length = (size_t)(exa_path_basename(path) - path);
+    memcpy(folder, path, length);
+    folder[length] = '\0';
+    real = realpath(length ? folder : ".", NULL);
+    EXA_CHECK(real, EXA_ERR_IO, "cannot write '%s': %s", path, strerror(errno));
+    n = snprintf(out, EXA_PATH_BYTES, "%s/%s", real, path + length);
+    free(real);
+    EXA_CHECK(n > 0 && n < EXA_PATH_BYTES, EXA_ERR_RANGE, "the path '%.80s...' is too long", path);
     return EXA_OK;
 }
 
+/* Each is a file of its own, renamed into place when it is whole: two in one would replace each other. */
+static exa_status check_files(const exa_cli_arguments *arguments) {
+    static const char *const options[] = {"output", "labels", "synapses"};
+    char paths[3][EXA_PATH_BYTES];
+
+    for (int i = 0; i < 3; i++) {
+        EXA_TRY(resolve(arguments, options[i], paths[i]));
+        for (int k = 0; k < i; k++)
+            EXA_CHECK(!paths[i][0] || strcmp(paths[i], paths[k]) != 0, EXA_ERR_CONFIG,
+                      "--%s and --%s are both to go into '%s'. Hint: name two files, as -o raw.h5:/raw --labels "
+                      "truth.h5:/labels",
+                      options[k], options[i], paths[i]);
+    }
+    return EXA_OK;
+}
+
+/* Everything under temporary names first, so that a failure leaves nothing. */
 static exa_status make_files(const exa_cli_arguments *arguments, making *m) {
     const char *table = exa_cli_text(arguments, "synapses");
+    char temporary[EXA_PATH_BYTES];
 
     EXA_TRY(choose_box(arguments, m));
-    EXA_TRY(check_two_files(arguments));
-    if (table) EXA_TRY(check_free(arguments, table));
+    EXA_TRY(check_files(arguments));
     EXA_TRY(create_volume(arguments, m, exa_cli_text(arguments, "output"), EXA_U8, &m->raw));
     EXA_TRY(create_volume(arguments, m, exa_cli_text(arguments, "labels"), EXA_U64, &m->labels));
     EXA_TRY(start(arguments, m));
     if (m->raw || m->labels) EXA_TRY(write_voxels(m));
-    EXA_TRY(write_table(m, table));
+    if (table) EXA_TRY(write_table(m, table, temporary));
+    if (table) EXA_TRY(exa_file_commit(temporary, table));
     if (m->raw) EXA_TRY(exa_volume_commit(m->raw));
     return m->labels ? exa_volume_commit(m->labels) : EXA_OK;
 }
@@ -312,6 +367,10 @@ static exa_status run(const exa_cli_arguments *arguments) {
               strlen(spec));
     snprintf(m.spec, sizeof m.spec, "%s%s", named ? "" : EXA_PHANTOM_PREFIX, spec);
     EXA_TRY(exa_phantom_parse(m.spec, &m.options, &part));
+    EXA_CHECK(!strstr(m.spec, ":/"), EXA_ERR_CONFIG,
+              "'%s' names a part of the phantom. Hint: leave it out, and choose with -o (image) and --labels",
+              spec);
+    catch_signals();
     st = make_files(arguments, &m);
     stop(&m);
     EXA_TRY(st);

@@ -151,8 +151,12 @@ static exa_status sync_parent(const char *path) {
 }
 
 exa_status exa_file_commit(const char *temporary, const char *final_path) {
+    struct stat there;
     exa_status st = EXA_OK;
 
+    /* A rename would replace /dev/stdout or a pipe as readily as a file. */
+    EXA_CHECK_GOTO(fail, stat(final_path, &there) != 0 || S_ISREG(there.st_mode) || S_ISDIR(there.st_mode),
+                   EXA_ERR_IO, "cannot write '%s': it is no ordinary file. Hint: name a file", final_path);
     EXA_GOTO(fail, sync_path(temporary, 0));
     EXA_CHECK_GOTO(fail, rename(temporary, final_path) == 0, EXA_ERR_IO, "cannot rename '%s' to '%s': %s",
                    temporary, final_path, strerror(errno));

@@ -65,7 +65,11 @@ static exa_status check_box(const exa_job *job, exa_inputs *in) {
             "a larger box",
             (long long)in->box.shape[a], "zyx"[a], (long long)in -> model -> fov[a]);
     }
-    return exa_box_voxels(&in->box, &in->voxels);
+    if (exa_box_voxels(&in->box, &in->voxels) != EXA_OK)
+        return EXA_FAIL(EXA_ERR_RANGE,
+                        "the box of '%s' has more than 2^63 - 1 voxels. Hint: choose a part of it with \"box\"",
+                        job->volume);
+    return EXA_OK;
 }
 
 static exa_status check_raw_type(const exa_job *job, exa_inputs *in) {

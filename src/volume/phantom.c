@@ -60,11 +60,16 @@ static const exa_phantom_options defaults = {
     .mitochondria = 0.12,
 };
 
+/* strtod and strtoll also take signs, spaces, hexadecimal and "nan". */
+static bool begins_plainly(const char *text) {
+    return text[0] >= '0' && text[0] <= '9' && text[1] != 'x' && text[1] != 'X';
+}
+
 static exa_status read_real(const char *name, const char *text, double low, double high, double *out) {
     char *end;
     double value = strtod(text, &end);
 
-    EXA_CHECK(end != text && *end == '\0' && value >= low && value <= high, EXA_ERR_CONFIG,
+    EXA_CHECK(begins_plainly(text) && *end == '\0' && value >= low && value <= high, EXA_ERR_CONFIG,
               "phantom: %s=%s: a number from %g to %g is expected", name, text, low, high);
     *out = value;
     return EXA_OK;
@@ -76,18 +81,20 @@ static exa_status read_triple(const char *name, const char *text, bool whole, do
     int n = 0;
 
     for (; n < 3; n++) {
-        char *end;
+        char number[64] = "", *end; /* alone: to strtod "0x10x10" would begin with a hexadecimal 16 */
+        size_t length = strcspn(p, "x");
+        memcpy(number, p, length < sizeof number ? length : sizeof number - 1);
         errno = 0;
         if (whole) {
-            count[n] = strtoll(p, &end, 10);
+            count[n] = strtoll(number, &end, 10);
         } else {
-            out[n] = strtod(p, &end);
+            out[n] = strtod(number, &end);
         }
-        EXA_CHECK(end != p && errno == 0 && (*end == 'x' || *end == '\0'), EXA_ERR_CONFIG,
+        EXA_CHECK(*p >= '0' && *p <= '9' && errno == 0 && *end == '\0' && length < sizeof number, EXA_ERR_CONFIG,
                   "phantom: %s=%s: numbers for z, y, x are expected. Hint: %s=%s", name, text, name,
                   whole ? "512x512x512" : "16x16x16");
-        if (*end == '\0') break;
-        p = end + 1;
+        if (p[length] == '\0') break;
+        p += length + 1;
     }
     EXA_CHECK(n == 0 || n == 2, EXA_ERR_CONFIG, "phantom: %s=%s: give one number, or three for z, y, x as in 1x2x3",
               name, text);
@@ -109,7 +116,19 @@ static exa_status unknown_parameter(const char *name) {
                     name, near ? " Did you mean '" : "", near ? near : "", near ? "'?" : "");
 }
 
-static exa_status read_parameter(char *word, exa_phantom_options *o) {
+static exa_status refuse_second(const char *name, unsigned *given) {
+    static const char *const first[] = {"seed", "shape", "voxel"};
+
+    for (int i = 0; i < 3 + PARAMETERS; i++) {
+        if (strcmp(name, i < 3 ? first[i] : parameters[i - 3].name) != 0) continue;
+        EXA_CHECK(!(*given & 1u << i), EXA_ERR_CONFIG, "phantom: %s is given twice", name);
+        *given |= 1u << i;
+    }
+    return EXA_OK;
+}
+
+/* `given` has a bit for each parameter that was already there. */
+static exa_status read_parameter(char *word, exa_phantom_options *o, unsigned *given) {
     char *value = strchr(word, '='), *end;
     double unused[3];
     int64_t unused_count[3];
@@ -119,10 +138,11 @@ static exa_status read_parameter(char *word, exa_phantom_options *o) {
               "phantom:seed=7,shape=512x512x512",
               word);
     *value++ = '\0';
+    EXA_TRY(refuse_second(word, given));
     if (strcmp(word, "seed") == 0) {
         errno = 0;
         o->seed = strtoull(value, &end, 10);
-        EXA_CHECK(end != value && *end == '\0' && errno == 0 && *value != '-', EXA_ERR_CONFIG,
+        EXA_CHECK(begins_plainly(value) && *end == '\0' && errno == 0, EXA_ERR_CONFIG,
                   "phantom: seed=%s: a whole number from 0 to 2^64 - 1 is expected", value);
         return EXA_OK;
     }
@@ -153,6 +173,7 @@ exa_status exa_phantom_parse(const char *name, exa_phantom_options *options, exa
     char text[1024], *dataset, *next;
     exa_phantom_options o = defaults;
     exa_phantom_part what = EXA_PHANTOM_RAW;
+    unsigned given = 0;
 
     EXA_CHECK(strncmp(name, EXA_PHANTOM_PREFIX, strlen(EXA_PHANTOM_PREFIX)) == 0, EXA_ERR_CONFIG,
               "'%.200s' does not name a phantom. Hint: phantom:seed=7,shape=512x512x512", name);
@@ -168,9 +189,9 @@ exa_status exa_phantom_parse(const char *name, exa_phantom_options *options, exa
     for (char *word = text; word && *word; word = next) {
         next = strchr(word, ',');
         if (next) *next++ = '\0';
-        EXA_TRY(read_parameter(word, &o));
+        EXA_TRY(read_parameter(word, &o, &given));
     }
-    EXA_CHECK(o.shape[0] || o.shape[1] || o.shape[2], EXA_ERR_CONFIG,
+    EXA_CHECK(given & 2u, EXA_ERR_CONFIG,
               "phantom: it has no shape. Hint: phantom:seed=7,shape=512x512x512 (z, y, x voxels)");
     *options = o;
     *part = what;
@@ -178,6 +199,13 @@ exa_status exa_phantom_parse(const char *name, exa_phantom_options *options, exa
 }
 
 /* ---- create -------------------------------------------------------------------------------------------------- */
+
+static exa_status check_fractions(const exa_phantom_options *o) {
+    EXA_CHECK(o->somata + o->glia <= 1.0, EXA_ERR_RANGE,
+              "phantom: somata=%g and glia=%g: a cell holds one or the other, so together they are at most 1",
+              o->somata, o->glia);
+    return EXA_OK;
+}
 
 /* In whole picometres; the pitch in multiples of 14, so that every knot's place is exact. */
 static exa_status set_scale(exa_phantom *p) {
@@ -224,6 +252,7 @@ exa_status exa_phantom_create(const exa_phantom_options *options, exa_isa isa, e
     p->isa = isa == EXA_ISA_AUTO ? exa_cpu_best_isa() : isa;
     EXA_CHECK_GOTO(fail, exa_cpu_has(p->isa), EXA_ERR_UNSUPPORTED, "this processor has no '%s' instructions",
                    exa_isa_name(p->isa));
+    EXA_GOTO(fail, check_fractions(options));
     EXA_GOTO(fail, set_scale(p));
     EXA_GOTO(fail, ph_prepare_ids(p));
     EXA_GOTO(fail, exa_calloc(1, sizeof *p->scene, "a phantom's block", &p->scene));
@@ -541,6 +570,15 @@ typedef struct synapse_list {
     size_t count, capacity;
 } synapse_list;
 
+/* At the volume's very border a partner's voxel may lie outside; such a synapse is not listed. */
+static bool partners_inside(const exa_phantom *p, const exa_phantom_synapse *s) {
+    for (int a = 0; a < 3; a++) {
+        if (s->pre_at[a] < 0 || s->pre_at[a] >= p->o.shape[a]) return false;
+        if (s->post_at[a] < 0 || s->post_at[a] >= p->o.shape[a]) return false;
+    }
+    return true;
+}
+
 static exa_status list_block(reading *r, const exa_box *block, void *context) {
     const exa_phantom_scene *s = r->p->scene;
     exa_box wanted = exa_box_intersect(block, r->box);
@@ -549,7 +587,7 @@ static exa_status list_block(reading *r, const exa_box *block, void *context) {
     for (size_t k = 0; k < s->synapse_count; k++) {
         const exa_coord *c = s->synapses[k].public.center;
         const exa_box voxel = {{c[0], c[1], c[2]}, {1, 1, 1}};
-        if (!exa_box_inside(&voxel, &wanted)) continue;
+        if (!exa_box_inside(&voxel, &wanted) || !partners_inside(r->p, &s->synapses[k].public)) continue;
         EXA_TRY(ph_grow(&list->items, &list->capacity, sizeof *list->items, list->count + 1, "synapses"));
         list->items[list->count++] = s->synapses[k].public;
     }

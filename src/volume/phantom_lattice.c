@@ -152,9 +152,9 @@ track ph_neighbour(const track *t, int64_t n, int side, int64_t *knot) {
 
 /* ---- macro-cells --------------------------------------------------------------------------------------------- */
 
-/* Of the twelve tracks around the centre, the one of lowest rank that does not break here anyway. */
-static track choose_owner(const exa_phantom *p, const int64_t m[3], const int64_t half[3]) {
-    track best = {0, 0, 0};
+/* Of the twelve tracks around the centre, the one of lowest rank that does not break here anyway; false if all do.
+ */
+static bool choose_owner(const exa_phantom *p, const int64_t m[3], const int64_t half[3], track *best) {
     uint64_t best_key = UINT64_MAX;
 
     for (int k = 0; k < 12; k++) {
@@ -165,10 +165,10 @@ static track choose_owner(const exa_phantom *p, const int64_t m[3], const int64_
         uint64_t key = (uint64_t)rank_of(p, &t) << 60 | track_hash(p, &t) >> 4;
         if (key < best_key) {
             best_key = key;
-            best = t;
+            *best = t;
         }
     }
-    return best;
+    return best_key != UINT64_MAX;
 }
 
 void ph_macro(exa_phantom *p, const int64_t m[3], macro *out) {
@@ -188,9 +188,9 @@ void ph_macro(exa_phantom *p, const int64_t m[3], macro *out) {
     for (int a = 0; a < 3; a++) half[a] = 2 * (m[a] * SLOT + SLOT / 2) + (int64_t)(h >> (32 + 8 * a) & 255) % 7 - 3;
     out->center = ph_place(p, half);
     if ((double)what < p->o.somata) {
+        if (!choose_owner(p, m, half, &out->owner)) return;
         out->kind = MACRO_SOMA;
         out->radius_nm = (2.0f + 2.6f * size) * p->pitch;
-        out->owner = choose_owner(p, m, half);
     } else {
         out->kind = MACRO_GLIA;
         out->radius_nm = (1.3f + 0.7f * size) * p->pitch;
@@ -421,10 +421,13 @@ exa_status ph_prepare_ids(exa_phantom *p) {
         p->id_low[a] = floor_div(-margin, unit);
         p->id_extent[a] = (uint64_t)(floor_div(end, unit) - p->id_low[a] + 1);
         cells *= p->id_extent[a];
-        EXA_CHECK(cells < (unsigned __int128)1 << 63, EXA_ERR_RANGE,
-                  "phantom: shape %lldx%lldx%lld is so long that the neurons' ids would not fit 64 bits. Hint: up "
-                  "to 2^41 voxels on one axis with 64 on the others, or about 10^20 voxels in a cube, are possible",
-                  (long long)p->o.shape[0], (long long)p->o.shape[1], (long long)p->o.shape[2]);
+        EXA_CHECK(
+            cells < (unsigned __int128)1 << 63, EXA_ERR_RANGE,
+            "phantom: %lldx%lldx%lld voxels of %gx%gx%g nm with a pitch of %g nm hold more places for neurons "
+            "than 64-bit ids. Hint: a larger pitch, smaller voxels or a smaller shape; docs/phantom.md says "
+            "what is possible",
+            (long long)p->o.shape[0], (long long)p->o.shape[1], (long long)p->o.shape[2], p->o.voxel_nm[0],
+            p->o.voxel_nm[1], p->o.voxel_nm[2], p->o.pitch_nm);
     }
     return EXA_OK;
 }

@@ -332,18 +332,36 @@ static exa_status list_objects(exa_phantom_scene *s) {
 
 /* ---- synapses ------------------------------------------------------------------------------------------------ */
 
+/* As in kernels/simd/phantom_tile_simd.c, for one tube and point. */
+static float tube_value(const exa_tubes *t, int32_t j, const float nm[3]) {
+    float v[3], vb = 0.0f, dd = 0.0f, along;
+
+    for (int a = 0; a < 3; a++) {
+        v[a] = nm[a] - t->a[a][j];
+        vb += v[a] * t->b[a][j];
+    }
+    along = t->bb[j] > 0.0f ? fminf(fmaxf(vb / t->bb[j], 0.0f), 1.0f) : 0.0f;
+    for (int a = 0; a < 3; a++) dd += (v[a] - along * t->b[a][j]) * (v[a] - along * t->b[a][j]);
+    return sqrtf(dd) - (t->r[j] + along * t->dr[j]);
+}
+
 /* Object at a point, -1 where none is clear. Glia and balls are asked too. */
 static int32_t owner_at(const gather *g, const float nm[3]) {
     exa_phantom_scene *s = g->s;
-    size_t count = exa_tile_cull(g->p->isa, &s->tubes, NULL, 0, nm, 0.0f, s->scratch, s->near_tile);
-    float first, second = 1e30f, gap = g->p->style.tissue_nm;
-    int32_t owner;
+    size_t count = exa_tile_cull(g->p->isa, &s->tubes, NULL, 0, nm, 2.0f * CLEAR_NM, s->scratch, s->near_tile);
+    float first = 1e30f, second = 1e30f, gap = g->p->style.tissue_nm;
+    int32_t owner = -1;
 
-    if (count == 0) return -1;
-    owner = s->tubes.object[s->near_tile[0]];
-    first = s->scratch[s->near_tile[0]];
-    for (size_t k = 0; k < s->tubes.count; k++) {
-        if (s->tubes.object[k] != owner && s->scratch[k] < second) second = s->scratch[k];
+    for (size_t k = 0; k < count; k++) {
+        int32_t object = s->tubes.object[s->near_tile[k]];
+        float v = tube_value(&s->tubes, s->near_tile[k], nm);
+        if (v < first) {
+            if (object != owner) second = first;
+            first = v;
+            owner = object;
+        } else if (object != owner && v < second) {
+            second = v;
+        }
     }
     for (size_t k = 0; k < s->ball_count; k++) {
         const scene_ball *b = &s->balls[k];

@@ -28,6 +28,8 @@ huge=phantom:seed=5,shape=2000000x2000000x2500000
 expect 0 '\[2000000, 2000000, 2500000\]' 'voxels +1e\+19' -- "$EXACONN" info "$huge"
 expect 0 '20 x 20 x 20' -- "$EXACONN" phantom "$huge" --box 1999980,1999980,2499980,20,20,20 -o "$work/far.h5:/raw"
 expect 0 '"voi_bits": 0,' -- "$EXACONN" eval "$work/far.h5:/raw" "$huge" --seg-offset 1999980,1999980,2499980 --ignore none --json
+small_job_volume=$huge small_job "$work/huge"
+expect 2 'hint: .*"box"' -- "$EXACONN" plan "$work/huge/job.json"
 expect 0 'wrote' -- "$EXACONN" render --raw "$spec" --truth "$spec:/labels" --slice z=45 -o "$work/slice.png"
 
 # Wrong input.
@@ -40,9 +42,28 @@ expect 2 'exists' 'force' -- "$EXACONN" phantom "$spec" -o "$work/raw.h5:/raw"
 expect 2 'exists' 'force' -- "$EXACONN" phantom "$spec" --synapses "$work/synapses.csv"
 expect 2 'name two files' -- "$EXACONN" phantom "$spec" -o "$work/no.h5:/raw" --labels "$work/no.h5:/labels"
 expect 2 'only be read' -- "$EXACONN" phantom "$spec" -o "$spec"
-expect 2 'would not fit 64 bits' -- "$EXACONN" info phantom:shape=1000000000000x1000000000000x1000000
+expect 2 '64-bit ids' -- "$EXACONN" info phantom:shape=1000000000000x1000000000000x1000000
 expect 1 'No such file' -- "$EXACONN" phantom "$spec" --synapses "$work/absent/synapses.csv"
 expect 2 'zstd level' -- "$EXACONN" phantom "$spec" -o "$work/no.h5:/raw" --level 99
+expect 2 'name two files' -- "$EXACONN" phantom "$spec" -o "$work/no.h5:/raw" --synapses "$work/../$(basename "$work")/no.h5"
+expect 2 'name a file' -- "$EXACONN" phantom "$spec" --synapses -
+mkfifo "$work/pipe"
+expect 1 'no ordinary file' -- "$EXACONN" phantom "$spec" --synapses "$work/pipe" --force
+check "a pipe is left alone" test -p "$work/pipe"
+expect 2 'names a part' -- "$EXACONN" phantom "$spec:/labels" -o "$work/no.h5:/raw"
+expect 2 'too much for files' 'hint: .*--box' -- "$EXACONN" phantom "$huge" -o "$work/no.h5:/raw"
+expect 2 '64-bit ids' -- "$EXACONN" info "$huge,pitch=50"
+expect 2 'somata=0.7 and glia=0.7' -- "$EXACONN" info phantom:shape=64,somata=0.7,glia=0.7
+
+# Interrupted: says so, leaves nothing.
+for signal in INT TERM; do
+    bash -c 'exec "$0" phantom "$1" -o "$2:/raw" --threads 1 2>"$3"' "$EXACONN" seed=3,shape=3000 "$work/no.h5" "$work/err" &
+    pid=$!
+    for _ in $(seq 200); do ls "$work"/no.h5.tmp-* >/dev/null 2>&1 && break; sleep 0.02; done
+    kill -$signal $pid; wait $pid; rc=$?
+    check "$signal: exit 5 ($rc)" test $rc -eq 5
+    check "$signal: says so" grep -q 'stopped by signal' "$work/err"
+done
 check "nothing is left of refused ones" test -z "$(find "$work" -name 'no.h5*' -o -name '*.tmp*')"
 expect 0 -- "$EXACONN" phantom "$spec" -o "$work/raw.h5:/raw" --force
 finish

@@ -70,20 +70,20 @@ for scale in 0 -1 65; do
 done
 
 # a segmentation of a part: that part is drawn, by its offset_zyx_vx; without one shapes must be equal
-small_job "$work/part" '"box": {"start": [2, 4, 6], "shape": [20, 22, 12]}'
+small_job "$work/part" '"box": {"start": [2, 4, 6], "shape": [20, 22, 18]}'
 "$EXACONN" run "$work/part/job.json" >"$work/log" 2>&1 || { echo "FAIL: run"; cat "$work/log"; exit 1; }
-part=(--raw "$work/part/volume.h5:/raw" --seg "$work/part/run/segmentation.h5:/segmentation" --scale 3)
-expect 0 'what the segmentation covers, 2,4,6,20,22,12; --whole' -- "$EXACONN" render "${part[@]}" --slice z=10 -o "$work/part.png"
-expect 0 'wrote' -- "$EXACONN" render "${part[@]}" --slice z=10 --box 10,4,6,1,22,12 -o "$work/box.png"
+part=(--raw "$small_volume" --seg "$work/part/run/segmentation.h5:/segmentation" --scale 3)
+expect 0 'what the segmentation covers, 2,4,6,20,22,18; --whole' -- "$EXACONN" render "${part[@]}" --slice z=10 -o "$work/part.png"
+expect 0 'wrote' -- "$EXACONN" render "${part[@]}" --slice z=10 --box 10,4,6,1,22,18 -o "$work/box.png"
 expect 0 'wrote' -- "$EXACONN" render "${part[@]}" --slice z=10 --whole -o "$work/whole.png"
 check "the part is drawn as --box draws it" cmp "$work/part.png" "$work/box.png"
 size_of() { python3 -c 'import struct,sys; print(*struct.unpack(">II", open(sys.argv[1], "rb").read()[16:24]))' "$1"; }
-check "--whole is larger by what is around: two panels of 30 - 12 columns, 30 - 22 rows" python3 -c 'import sys
-a = list(map(int, sys.argv[1:])); sys.exit(not (a[0] - a[2] == 2 * 18 * 3 and a[1] - a[3] == 8 * 3))' \
+check "--whole is larger by what is around: two panels of 40 - 18 columns, 40 - 22 rows" python3 -c 'import sys
+a = list(map(int, sys.argv[1:])); sys.exit(not (a[0] - a[2] == 2 * 22 * 3 and a[1] - a[3] == 18 * 3))' \
     $(size_of "$work/whole.png") $(size_of "$work/part.png")
-expect 2 'choose --box or --whole' -- "$EXACONN" render "${part[@]}" --slice z=10 --whole --box 10,4,6,1,22,12 -o "$work/x.png"
-expect 2 'does not go through' -- "$EXACONN" render "${part[@]}" --slice z=11 --box 10,4,6,1,22,12 -o "$work/x.png"
-expect 2 'not inside the raw volume' -- "$EXACONN" render "${part[@]}" --slice z=10 --box 10,4,6,1,27,12 -o "$work/x.png"
+expect 2 'choose --box or --whole' -- "$EXACONN" render "${part[@]}" --slice z=10 --whole --box 10,4,6,1,22,18 -o "$work/x.png"
+expect 2 'does not go through' -- "$EXACONN" render "${part[@]}" --slice z=11 --box 10,4,6,1,22,18 -o "$work/x.png"
+expect 2 'not inside the raw volume' -- "$EXACONN" render "${part[@]}" --slice z=10 --box 10,4,6,1,37,12 -o "$work/x.png"
 expect 2 'six whole numbers' -- "$EXACONN" render "${part[@]}" --slice z=10 --box 10,4,6 -o "$work/x.png"
 make seg "$work/few" --shape 5,40,50 && "$EXACONN" import-images "$work/few" -o "$work/few.h5:/labels" --voxel-size 8 >/dev/null || exit 1
 expect 2 'is 5 x 40 x 50 but .* is 12 x 40 x 50' 'seg-offset' -- "$EXACONN" render --raw "$work/png.h5" --seg "$work/few.h5" --slice z=6 -o "$work/x.png"

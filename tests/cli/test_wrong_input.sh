@@ -2,8 +2,8 @@
 # Wrong input to `run`: one clear message with a reason, the right exit code, nothing left that looks whole.
 . "$EXACONN_SOURCE_DIR/tests/test_lib.sh"
 job=$work/job.json
-"$EXACONN_FIXTURE" volume "$work/volume.h5"
-"$EXACONN_FIXTURE" weights "$work/weights.h5"
+"$EXACONN_FIXTURE" volume "$work/volume.h5" 30
+cp "$small_weights" "$work/weights.h5"
 
 # write_job KEY VALUE...: the good job with some keys replaced (VALUE is JSON; an empty VALUE removes the key).
 write_job() {
@@ -25,6 +25,8 @@ refused() {
     check "no temporary file" test -z "$(find "$work" -name '*.tmp*')"
 }
 
+write_job volume '"phantom:shape=64,sede=3"';     refused 2 "no parameter 'sede'" "mean 'seed'"
+write_job volume '"phantom:shape=64:/labels"';    refused 4 'uint64' 'label volume'
 write_job volume '"missing.h5:/raw"';           refused 1 'missing.h5' 'No such file'
 write_job volume '"weights.h5:/nothing"';       refused 2 'no dataset' 'nothing'
 write_job volume '"volume.h5:/rav"';            refused 2 'rav' 'did you mean /raw'

@@ -185,6 +185,40 @@ static bool flood(const voxels *v, size_t first, uint8_t *seen, size_t *stack) {
     return border;
 }
 
+/* Voxels of 4 nm and of 12 nm have common centres (fine index 3 k + 1): whatever tiles and blocks they fall into,
+ * the object there is the same. Tiles that overlook a neurite would show here, and nowhere in comparisons of boxes.
+ */
+static void test_labels_do_not_depend_on_tiles(void **state) {
+    enum { SIDE = 24 };
+    size_t differing = 0, compared = 0;
+    exa_phantom *coarse =
+        phantom_of("phantom:seed=3,shape=20000,voxel=12,somata=1,glia=0,vacant=0,empty=0", EXA_ISA_AUTO);
+    exa_phantom *fine = phantom_of("phantom:seed=3,shape=60000,voxel=4,somata=1,glia=0,vacant=0,empty=0", EXA_ISA_AUTO);
+    (void)state;
+    for (int k = 0; k < 150; k++) {
+        exa_box a, b;
+        for (int x = 0; x < 3; x++) {
+            a.start[x] = random_below(19000);
+            a.shape[x] = SIDE;
+            b.start[x] = 3 * a.start[x];
+            b.shape[x] = 3 * SIDE;
+        }
+        voxels u = read_voxels(coarse, &a), v = read_voxels(fine, &b);
+        for (size_t i = 0; i < u.n; i++) {
+            size_t z = i / (SIDE * SIDE), y = i / SIDE % SIDE, x = i % SIDE;
+            size_t j = ((3 * z + 1) * 3 * SIDE + 3 * y + 1) * 3 * SIDE + 3 * x + 1;
+            /* Rounding may decide a tie on a membrane otherwise, not more than one voxel in a hundred thousand. */
+            differing += u.labels[i] != v.labels[j];
+            compared++;
+        }
+        free_voxels(&u);
+        free_voxels(&v);
+    }
+    assert_true(differing * 100000 <= compared);
+    exa_phantom_destroy(&coarse);
+    exa_phantom_destroy(&fine);
+}
+
 /* A neurite may leave the box and come back, but a piece that lies wholly inside is all there is of it. */
 static void test_neurites_are_connected(void **state) {
     const exa_box box = {{700, 300, 900}, {160, 160, 160}};
@@ -267,6 +301,39 @@ static void test_synapses_agree_with_labels(void **state) {
     exa_phantom_destroy(&p);
 }
 
+/* The whole of a small volume, the far corner of 10 EB, beyond 2^40: partners are inside and right, on plain
+ * vectors as on the best ones. */
+static void test_synapses_anywhere(void **state) {
+    static const struct {
+        const char *name;
+        exa_box box;
+    } cases[] = {
+        {"phantom:seed=53,shape=96,synapses=0.5", {{0, 0, 0}, {96, 96, 96}}},
+        {"phantom:seed=54,shape=2000000x2000000x2500000,synapses=0.5",
+         {{1999900, 1999900, 2499900}, {100, 100, 100}}},
+        {"phantom:seed=55,shape=2000000000000x200x200,synapses=0.5", {{(exa_coord)1 << 40, 0, 0}, {100, 100, 100}}},
+    };
+    (void)state;
+    for (size_t k = 0; k < sizeof cases / sizeof *cases; k++) {
+        exa_phantom *p = phantom_of(cases[k].name, EXA_ISA_AUTO), *q = phantom_of(cases[k].name, EXA_ISA_PORTABLE);
+        exa_phantom_synapse *list = NULL, *again = NULL;
+        size_t count, count_again;
+        assert_ok(exa_phantom_synapses(p, &cases[k].box, &list, &count));
+        assert_ok(exa_phantom_synapses(q, &cases[k].box, &again, &count_again));
+        assert_true(count > 10);
+        assert_int_equal(count, count_again);
+        assert_memory_equal(list, again, count * sizeof *list);
+        for (size_t i = 0; i < count; i++) {
+            assert_int_equal(label_at(p, list[i].pre_at), list[i].pre);
+            assert_int_equal(label_at(p, list[i].post_at), list[i].post);
+        }
+        free(list);
+        free(again);
+        exa_phantom_destroy(&p);
+        exa_phantom_destroy(&q);
+    }
+}
+
 static void test_synapses_of_parts_are_those_of_the_whole(void **state) {
     const exa_box box = {{333, 444, 555}, {170, 190, 210}};
     exa_phantom *p = phantom_of("phantom:seed=52,shape=4000,synapses=0.5", EXA_ISA_AUTO);
@@ -328,6 +395,9 @@ static void test_wrong_names(void **state) {
                  {"phantom:shape=64,64,64", "name=value"},
                  {"phantom:shape=64,noise=nan", "noise=nan"},
                  {"phantom:shape=64,glia=2", "from 0 to 1"},
+                 {"phantom:shape=64,seed= -2", "seed= -2"},
+                 {"phantom:shape=64,voxel=0x10", "one number, or three"},
+                 {"phantom:shape=64,shape=32", "given twice"},
                  {"phantom:shape=64:/seg", "no 'seg'"},
                  {"phantom:shape=99999999999999999999", "shape="}};
     exa_phantom_options o;
@@ -343,9 +413,8 @@ static void test_wrong_names(void **state) {
 
 static void test_impossible_sizes(void **state) {
     static const char *const names[] = {"phantom:shape=0x64x64",
-                                        "phantom:shape=64x-1x64",
-                                        "phantom:shape=64,voxel=0.5",
-                                        "phantom:shape=64,voxel=300",
+
+                                        "phantom:shape=64,voxel=0.5", "phantom:shape=64,voxel=300",
                                         "phantom:shape=1000000000000x1000000000000x1000000000000",
                                         "phantom:shape=64x64x9000000000000000000"};
     exa_phantom_options o;
@@ -394,9 +463,11 @@ int main(void) {
         cmocka_unit_test(test_every_instruction_set),
         cmocka_unit_test(test_fingerprint),
         cmocka_unit_test(test_a_larger_shape_is_the_same_tissue),
+        cmocka_unit_test(test_labels_do_not_depend_on_tiles),
         cmocka_unit_test(test_neurites_are_connected),
         cmocka_unit_test(test_empty_and_missing),
         cmocka_unit_test(test_synapses_agree_with_labels),
+        cmocka_unit_test(test_synapses_anywhere),
         cmocka_unit_test(test_synapses_of_parts_are_those_of_the_whole),
         cmocka_unit_test(test_names),
         cmocka_unit_test(test_wrong_names),
