@@ -44,8 +44,8 @@ if ! (cd "$folder" && sha256sum --quiet --check "$sums" >/dev/null 2>&1); then
         mkdir -p "$folder/$(dirname "$path")"
         printf 'url = "%s/%s"\noutput = "%s/%s"\n' "$url" "$path" "$folder" "$path"
     done < "$sums" > "$config"
-    if ! curl --fail --fail-early --silent --no-progress-meter --show-error --location --connect-timeout 10 --retry 2 --parallel \
-         --config "$config" 2> "$config.err" >&2; then
+    if ! curl --fail --fail-early --silent --no-progress-meter --show-error --location --retry 2 --parallel \
+         --connect-timeout 10 --speed-limit 1000 --speed-time 30 --config "$config" 2> "$config.err" >&2; then
         tail -n 1 "$config.err" >&2
         say "the download failed. Is $url reachable? With the files already at hand, set EXACONN_DATA_DIR."
         exit 1

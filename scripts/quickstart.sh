@@ -31,13 +31,6 @@ fi
 exaconn=$PWD/build/release/exaconn
 "$exaconn" --version | head -n 1
 
-# use_fib25, use_phantom: set raw, truth, start, the network's file and the name of what is segmented.
-use_fib25() {
-    found=$(scripts/get_fib25.sh "$exaconn" "$PWD/build/fib25") || return 1
-    eval "$found"
-    name=fib25 weights=$out/ffn.h5 start=$(((250 - size) / 2))
-    "$exaconn" -q import-ffn "$checkpoint" -o "$weights" --force
-}
 use_phantom() {
     raw="phantom:seed=7,shape=$size" name=phantom weights=$PWD/configs/ffn_phantom.h5 start=0
     truth="$raw:/labels"
@@ -48,9 +41,13 @@ step "3/5 the FIB-25 sample and its published network"
 if [ "$phantom" -eq 1 ]; then
     echo "--phantom: procedural tissue and the bundled network instead (docs/phantom.md, docs/training.md)"
     use_phantom
-elif ! use_fib25; then
-    echo "The sample is not at hand and could not be downloaded (above): procedural tissue and the bundled network"
-    echo "instead (docs/phantom.md, docs/training.md). With the sample in a folder: EXACONN_DATA_DIR=FOLDER $0"
+elif found=$(scripts/get_fib25.sh "$exaconn" "$PWD/build/fib25"); then
+    eval "$found" # sets raw, truth, checkpoint
+    name=fib25 weights=$out/ffn.h5 start=$(((250 - size) / 2))
+    "$exaconn" -q import-ffn "$checkpoint" -o "$weights" --force
+else
+    echo "The sample could not be had, for the reason above: procedural tissue and the bundled network instead"
+    echo "(docs/phantom.md, docs/training.md). With the sample in a folder: EXACONN_DATA_DIR=FOLDER $0"
     use_phantom
 fi
 

@@ -12,7 +12,7 @@ while [ $# -gt 0 ]; do
     case "$1" in
         --quick) quick=1; shift ;;
         -L) label=(-L "${2:?-L needs a label}"); quick=1; shift 2 ;;
-        -h|--help) sed -n '2,6s/^# \{0,1\}//p' "$0"; exit 0 ;;
+        -h|--help) sed -n '2,7s/^# \{0,1\}//p' "$0"; exit 0 ;;
         *) echo "test.sh: unknown option '$1' (see --help)" >&2; exit 2 ;;
     esac
 done
@@ -30,6 +30,8 @@ if ! "$python" -c 'import numpy, h5py, hdf5plugin, jsonschema, torch' 2>/dev/nul
     "$python" -m pip install --quiet --disable-pip-version-check numpy h5py hdf5plugin jsonschema ||
         echo "test.sh: no Python packages to be had; the python tests will skip" >&2
     # Apart, as it is large: without it only the test of the training skips.
+    [ "${EXACONN_NO_TORCH:-}" = 1 ] || echo "test.sh: getting PyTorch, some GB on Linux (EXACONN_NO_TORCH=1 leaves it out)"
+    [ "${EXACONN_NO_TORCH:-}" = 1 ] ||
     "$python" -m pip install --quiet --disable-pip-version-check -r scripts/requirements-train.txt ||
         echo "test.sh: no PyTorch to be had; the test of train_ffn.py will skip" >&2
 fi
@@ -51,5 +53,10 @@ ctest --preset asan
 
 step "short fuzz"
 bash tests/fuzz/smoke.sh
+
+step "the quickstart where nothing can be downloaded"
+EXACONN_DATA_DIR=/nonexistent EXACONN_DOWNLOAD_URL=http://127.0.0.1:9 scripts/quickstart.sh --size 64 | tee build/quickstart_offline.log
+grep -q 'procedural tissue and the bundled network' build/quickstart_offline.log
+test -s build/quickstart/phantom-64.png
 
 step "all passed"

@@ -9,9 +9,9 @@ same weights.
 import argparse
 import fcntl
 import json
+import math
 import os
 import pathlib
-import shlex
 import signal
 import subprocess
 import sys
@@ -46,7 +46,7 @@ Exit codes: 0 done, 1 failed, 2 command line, 4 bad input, 5 interrupted (Ctrl-C
 
 # Options that do not change the trained network: these may differ when a run goes on.
 FREE = {'work', 'output', 'report', 'checkpoint_every', 'threads', 'device', 'license', 'note', 'segment_threshold',
-        'min_segment_size', 'min_boundary_dist', 'data', 'box'}
+        'min_segment_size', 'min_boundary_dist', 'data', 'box', 'commit'}
 
 
 # ---- command line
@@ -169,6 +169,11 @@ def check_arguments(a):
         rules.append((getattr(a, name) >= 1, f'--{name.replace("_", "-")} is {getattr(a, name)}', 'at least 1'))
     for name in ('warmup', 'clip', 'offset', 'noise', 'seed', 'threads', 'min_segment_size'):
         rules.append((getattr(a, name) >= 0, f'--{name.replace("_", "-")} is {getattr(a, name)}', '0 or more'))
+    for name, value in vars(a).items():
+        rules.append((not isinstance(value, float) or math.isfinite(value), f'--{name.replace("_", "-")} is {value}',
+                      'a finite number'))
+    folder = a.output and pathlib.Path(a.output).parent
+    rules.append((not folder or folder.is_dir(), f"--output '{a.output}': there is no folder '{folder}'", 'make it'))
     for right, what, hint in rules:
         if not right:
             raise Problem(BAD_ARGUMENTS, what, hint)
@@ -224,7 +229,7 @@ class Work:
     """WORK/checkpoint.pt, log.jsonl, latest.h5. Used by the first process only."""
 
     def __init__(self, folder, mine):
-        self.folder, self.identity = folder, mine
+        self.folder, self.identity, self.commit = folder, mine, commit()
         self.checkpoint, self.log = folder / 'checkpoint.pt', folder / 'log.jsonl'
         try:
             folder.mkdir(parents=True, exist_ok=True)
@@ -239,7 +244,7 @@ class Work:
             return None
         try:
             saved = torch.load(self.checkpoint, map_location='cpu', weights_only=True)
-            theirs, state = saved['identity'], saved['state']
+            theirs, state, self.commit = saved['identity'], saved['state'], saved.get('commit', self.commit)
         except Exception as error:  # torch.load raises many types for a damaged file
             raise Problem(BAD_INPUT, f"cannot read the checkpoint '{self.checkpoint}': {str(error)[:200]}",
                           'remove it to begin again') from error
@@ -252,7 +257,7 @@ class Work:
     def save(self, state):
         temporary = self.checkpoint.with_suffix('.tmp')
         with open(temporary, 'wb') as f:
-            torch.save(dict(identity=self.identity, state=state), f)
+            torch.save(dict(identity=self.identity, state=state, commit=self.commit), f)
             f.flush()
             os.fsync(f.fileno())
         weights_file.replace(temporary, self.checkpoint)
@@ -270,16 +275,26 @@ class Work:
 
 # ---- export
 
+def commit():
+    """Of this script. Asked when a training begins: later the checkout may be another."""
+    git = ['git', '-C', pathlib.Path(__file__).resolve().parent, 'describe', '--always', '--dirty', '--abbrev=12']
+    try:
+        return subprocess.run(git, capture_output=True, text=True).stdout.strip() or 'of unknown commit'
+    except OSError:
+        return 'of unknown commit'
+
+
+TOLD = ('batch', 'lr', 'warmup', 'ema', 'border', 'moves', 'policy', 'gain', 'offset', 'noise', 'dark_sections')
+
+
 def provenance(a, volumes, step):
-    here = pathlib.Path(__file__).resolve().parent
-    git = ['git', '-C', here, 'describe', '--always', '--dirty', '--abbrev=12']
-    commit = subprocess.run(git, capture_output=True, text=True).stdout.strip() or 'of unknown commit'
-    parts = [f'train_ffn.py, exaconn {commit}, torch {torch.__version__}, '
-             f'step {step} of {a.steps}, seed {a.seed}',
-             'data: ' + ', '.join(f'{v.name} {join(v.raw.shape)} sha256 {v.sha256[:12]}' for v in volumes),
-             a.note, shlex.join(['train_ffn.py', *sys.argv[1:]])]
-    text = '; '.join(p for p in parts if p)
-    return text if len(text) <= 511 else text[:508] + '...'
+    """At most 511 bytes, the most telling first; depth, features and thresholds have places of their own."""
+    options = [f'{n} {join(v) if isinstance(v, tuple) else v}' for n in TOLD for v in [getattr(a, n)]]
+    parts = [f'train_ffn.py, exaconn {a.commit}, torch {torch.__version__}', a.note,
+             f'step {step} of {a.steps}, seed {a.seed}', ', '.join(options),
+             'data ' + ', '.join(f'{v.raw_name} {v.sha256[:12]}' for v in volumes)]
+    text = '; '.join(p for p in parts if p).encode()
+    return (text if len(text) <= 511 else text[:508] + b'...').decode(errors='ignore')
 
 
 def export(path, a, volumes, training):
@@ -370,6 +385,7 @@ def run(a, stop):
     source = make_source(a, volumes, processes.say)
     work = Work(a.work, identity(a, volumes, processes)) if processes.rank == 0 else None
     state = processes.from_first(work.load() if work else None)
+    a.commit = work.commit if work else None
     training = Training(a, source, device, processes)
     parameters = sum(w.numel() for w in training.weights)
     processes.say(f'network: depth {a.depth}, {a.features} features, {parameters} parameters; device: {device_text}'

@@ -4,12 +4,13 @@
 #   scripts/train_phantom.sh WORK_FOLDER [OPTION OF train_ffn.py...]      for example --seed 2
 # Python with PyTorch: EXACONN_PYTHON, else an environment made in build/train from requirements-train.txt.
 set -euo pipefail
-cd "$(dirname "$0")/.."
 case "${1:-}" in
     ''|-h|--help) sed -n '2,5s/^# \{0,1\}//p' "$0"; [ -n "${1:-}" ] && exit 0 || exit 2 ;;
 esac
-work=$1
+mkdir -p "$1"
+work=$(cd "$1" && pwd)
 shift
+cd "$(dirname "$0")/.."
 exaconn=build/release/exaconn
 [ -x "$exaconn" ] || { echo "train_phantom.sh: $exaconn is not there. Hint: cmake --preset release && cmake --build --preset release" >&2; exit 1; }
 python=${EXACONN_PYTHON:-build/train/bin/python}
@@ -20,7 +21,6 @@ if ! "$python" -c 'import torch, h5py, hdf5plugin' 2>/dev/null; then
 fi
 
 # Seeds 101 to 104: no test and no quickstart uses them. Two as they come, two with more somata and astrocytes.
-mkdir -p "$work"
 data=()
 for phantom in seed=101,shape=256,empty=0 seed=102,shape=256,empty=0 \
                seed=103,shape=256,empty=0,somata=0.5,glia=0.5 seed=104,shape=256,empty=0,somata=0.5,glia=0.5; do
@@ -30,5 +30,5 @@ for phantom in seed=101,shape=256,empty=0 seed=102,shape=256,empty=0 \
     data+=(--data "$raw:/raw" "$labels:/labels")
 done
 exec "$python" scripts/train_ffn.py "${data[@]}" --work "$work" --depth 4 --features 16 --fov 17,17,17 --deltas 4,4,4 \
-    --steps 12000 --batch 8 --lr 0.0015 --dark-sections 0.02 --border 1,1,1 --min-segment-size 500 --license Apache-2.0 \
+    --steps 12000 --batch 8 --lr 0.0015 --dark-sections 0.02 --border 1,1,1 --min-segment-size 500 --segment-threshold 0.8 --license Apache-2.0 \
     --note 'phantoms of exaconn, seeds 101 to 104 (scripts/train_phantom.sh)' "$@"

@@ -14,7 +14,8 @@ OBJECT, BACKGROUND = .95, .05  # soft labels: the network is not driven to infin
 
 @dataclasses.dataclass
 class Geometry:
-    """What the network sees and how it moves; thresholds are logits in double precision."""
+    """What the network sees and how it moves. Thresholds are logits in double, as face maxima are compared in
+    inference; `map_move` is the move threshold in the object map's own precision, which holds init as a float."""
     fov: tuple
     deltas: tuple
     moves: int
@@ -23,6 +24,10 @@ class Geometry:
     pad: float
     move: float
     disco: float
+
+    @property
+    def map_move(self):
+        return np.float32(self.move)
 
     @property
     def example_shape(self):
@@ -126,11 +131,11 @@ class Example:
         while self.queue:
             at = self.queue.popleft()
             cell = tuple((a - s + d // 2) // d for a, s, d in zip(at, self.start, g.deltas))
-            if cell in self.done or not self.map[at] >= g.move:
+            if cell in self.done or not self.map[at] >= g.map_move:
                 continue
             if any(abs(a - s) > g.moves * d for a, s, d in zip(at, self.start, g.deltas)):
                 continue
-            if self.map[self.start] < g.move:
+            if self.map[self.start] < g.map_move:
                 return None
             self.done.add(cell)
             return at

@@ -28,7 +28,8 @@ class Volume:
         if raw.dtype.kind == 'f' and not np.isfinite(raw).all():
             raise Problem(BAD_INPUT, f"image '{raw_name}' has values that are not finite")
         self.raw, self.voxel_size = raw, size
-        self.name = f'{base_name(raw_name)} + {base_name(label_name)}'
+        self.raw_name = base_name(raw_name)
+        self.name = f'{self.raw_name} + {base_name(label_name)}'
         digest = hashlib.sha256(raw)
         digest.update(labels)
         self.sha256 = digest.hexdigest()
@@ -43,6 +44,9 @@ def base_name(name):
 def read_dataset(name, box):
     """The box (start z y x, shape z y x; None = all) of 'file.h5:/dataset', the whole's shape, its voxel size or
     None."""
+    if name.startswith('phantom:'):
+        raise Problem(BAD_INPUT, f"'{name}' is a phantom, and training reads files",
+                      'exaconn phantom SPEC -o raw.h5:/raw --labels labels.h5:/labels')
     path, _, dataset = name.rpartition(':')
     if not path or not dataset.strip('/'):
         raise Problem(BAD_INPUT, f"volume '{name}' names no dataset", 'write file.h5:/path/to/dataset')
