@@ -1,4 +1,4 @@
-/* How fast one core makes phantom voxels: boxes of 128^3 (or --size) at random places of a 10 EB volume.
+/* How fast one core makes phantom voxels: boxes of 256^3 (or --size) at random places of a 10 EB volume.
  *
  *   bench_phantom [--size N] [--repeat R] [--isa auto|portable|avx2|avx512] [--spec PARAMETERS] [--json FILE]
  *
@@ -48,8 +48,8 @@ static exa_box place(const exa_phantom_options *o, int i, exa_coord size) {
 int main(int argc, char **argv) {
     const char *json = bench_option(argc, argv, "--json", NULL);
     const char *spec = bench_option(argc, argv, "--spec", "seed=1,shape=2000000x2000000x2500000");
-    exa_coord size = atoll(bench_option(argc, argv, "--size", "128"));
-    int repeat = atoi(bench_option(argc, argv, "--repeat", "15"));
+    exa_coord size = atoll(bench_option(argc, argv, "--size", "256"));
+    int repeat = atoi(bench_option(argc, argv, "--repeat", "12"));
     exa_isa isa = bench_isa(bench_option(argc, argv, "--isa", "auto"));
     static const char *const names[WAYS] = {"image", "labels", "both"};
     static double seconds[WAYS][MAX_REPEAT];

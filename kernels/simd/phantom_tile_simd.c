@@ -3,6 +3,8 @@
  */
 #include "phantom_tile_simd.h"
 
+#include <string.h>
+
 #define TILE_CAT2(a, b) a##b
 #define TILE_CAT(a, b) TILE_CAT2(a, b)
 #define N EXA_TILE_VOXELS
@@ -153,13 +155,14 @@ static inline __attribute__((always_inline)) void add_object(field *restrict f, 
     }
 }
 
-/* Tubes [k, end) of the near ones are one object's. */
-static void add_group(const exa_tile *t, size_t k, size_t end, field *f) {
+/* Tubes [k, end) of the near ones are one object's. Returns whether mitochondria were drawn, which only images
+ * want. */
+static bool add_group(const exa_tile *t, size_t k, size_t end, bool image, field *f) {
     const exa_tubes *tubes = t->tubes;
     int32_t object = tubes->object[t->near[k]];
     bool any = false;
 
-    for (size_t i = k; i < end; i++) any = any || tubes->organelle[t->near[i]] > 0.0f;
+    for (size_t i = k; image && i < end; i++) any = any || tubes->organelle[t->near[i]] > 0.0f;
     if (any) {
         for (int i = 0; i < N; i++) f->own[i] = f->own_organelle[i] = FAR;
         for (; k < end; k++) {
@@ -171,15 +174,17 @@ static void add_group(const exa_tile *t, size_t k, size_t end, field *f) {
             }
         }
         add_object(f, object, true);
-        return;
+        return true;
     }
     add_tube(tubes, (size_t)t->near[k++], f, true, false);
     for (; k < end; k++) add_tube(tubes, (size_t)t->near[k], f, false, false);
     add_object(f, object, false);
+    return false;
 }
 
-static void find_owners(const exa_tile *t, field *f) {
+static bool find_owners(const exa_tile *t, bool image, field *f) {
     const int32_t *object = t->tubes->object;
+    bool mitochondria = false;
 
     for (int i = 0; i < N; i++) {
         f->first[i] = f->second[i] = f->organelle[i] = FAR;
@@ -187,9 +192,10 @@ static void find_owners(const exa_tile *t, field *f) {
     }
     for (size_t k = 0, end; k < t->near_count; k = end) {
         for (end = k + 1; end < t->near_count && object[t->near[end]] == object[t->near[k]];) end++;
-        add_group(t, k, end, f);
+        mitochondria |= add_group(t, k, end, image, f);
     }
     for (int i = 0; i < N; i++) f->edge[i] = (f->second[i] - f->first[i]) * 0.5f;
+    return mitochondria;
 }
 
 static inline void claim(field *restrict f, int i, float value, int32_t object) {
@@ -224,15 +230,36 @@ static void fill_gaps(const exa_tile_style *s, const exa_tile *t, field *restric
 }
 
 /* Half the difference of two values overstates a membrane where both objects lie on about the same side (it changes
- * slowly there): divided by its steepest change it is a distance again. Per axis the larger step to a neighbour in the
- * tile counts, as across a border the two cancel. */
-static inline void steepest(const float *restrict edge, float *restrict square, int stride, int extent, float inverse) {
-    for (int i = 0; i < N; i++) {
-        int at = i / stride % extent;
-        float low = at > 0 ? edge[i - stride] : edge[i], high = at < extent - 1 ? edge[i + stride] : edge[i];
-        float a = edge[i] - low, b = high - edge[i];
-        float step = larger(a * a, b * b) * (inverse * inverse);
-        square[i] += step;
+ * slowly there): divided by its steepest change it is a distance again. Per axis the larger step to a neighbour in
+ * the tile counts, as across a border the two cancel. */
+static void steepest(const float *restrict edge, float *restrict square, int stride, int extent, float inverse) {
+    for (int at = 0; at < N / stride; at++) {
+        const float *here = edge + at * stride, *low = at % extent > 0 ? here - stride : here;
+        const float *high = at % extent < extent - 1 ? here + stride : here;
+        float *restrict to = square + at * stride;
+        ROW_BY_ROW(to)
+        for (int i = 0; i < stride; i++) {
+            float a = here[i] - low[i], b = high[i] - here[i];
+            to[i] += larger(a * a, b * b) * (inverse * inverse);
+        }
+    }
+}
+
+/* Along x the neighbours are in the row itself. */
+static void steepest_x(const float *restrict edge, float *restrict square, float inverse) {
+    float row[EXA_TILE_X + 2];
+
+    for (int at = 0; at < ROWS; at++) {
+        const float *here = edge + at * EXA_TILE_X;
+        float *restrict to = square + at * EXA_TILE_X;
+        row[0] = here[0];
+        memcpy(row + 1, here, sizeof(float) * EXA_TILE_X);
+        row[EXA_TILE_X + 1] = here[EXA_TILE_X - 1];
+        ROW_BY_ROW(to)
+        for (int i = 0; i < EXA_TILE_X; i++) {
+            float a = row[i + 1] - row[i], b = row[i + 2] - row[i + 1];
+            to[i] += larger(a * a, b * b) * (inverse * inverse);
+        }
     }
 }
 
@@ -240,7 +267,7 @@ static void sharpen(const exa_tile_style *s, field *restrict f) {
     for (int i = 0; i < N; i++) f->square_distance[i] = 0.0f;
     steepest(f->edge, f->square_distance, PLANE, EXA_TILE_Z, 1.0f / s->voxel_nm[0]);
     steepest(f->edge, f->square_distance, EXA_TILE_X, EXA_TILE_Y, 1.0f / s->voxel_nm[1]);
-    steepest(f->edge, f->square_distance, 1, EXA_TILE_X, 1.0f / s->voxel_nm[2]);
+    steepest_x(f->edge, f->square_distance, 1.0f / s->voxel_nm[2]);
     for (int i = 0; i < N; i++) {
         float slope = sqrt_of(f->square_distance[i]);
         f->edge[i] = f->edge[i] / smaller(larger(slope, 0.2f), 1.0f);
@@ -365,16 +392,17 @@ static void finish_image(const exa_tile_style *s, const exa_tile *t, field *rest
 
 static void paint(const exa_tile_style *s, const exa_tile *t, int32_t *object, uint8_t *image) {
     field f;
+    bool mitochondria;
 
     place_voxels(s, t, &f);
-    find_owners(t, &f);
+    mitochondria = find_owners(t, image != NULL, &f);
     fill_gaps(s, t, &f);
     for (int i = 0; i < N; i++) object[i] = f.object[i];
     if (!image) return;
     sharpen(s, &f);
     for (int i = 0; i < N; i++) f.grey[i] = t->grey[f.object[i]];
     add_texture(s, t, &f);
-    draw_mitochondria(s, &f);
+    if (mitochondria) draw_mitochondria(s, &f);
     for (int k = 0; k < t->soma_count; k++)
         draw_nucleus(s, t->soma[k].center, t->soma[k].nucleus_radius, t->soma[k].object, &f);
     for (int k = 0; k < t->glia_count; k++)

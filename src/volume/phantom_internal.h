@@ -128,7 +128,10 @@ void ph_between(const place *a, const place *b, float nm[3]);
 /* The macro-cell of a slot. */
 void ph_slot_macro(const track *t, int64_t s, int64_t m[3]);
 void ph_macro(exa_phantom *p, const int64_t m[3], macro *out);
-void ph_slot(exa_phantom *p, const track *t, int64_t s, slot *out);
+
+/* Remembered: borrowed, valid until the next call that may look up another slot. */
+const slot *ph_slot(exa_phantom *p, const track *t, int64_t s);
+
 void ph_piece(exa_phantom *p, const track *t, int64_t n, piece *out);
 float ph_wander(const piece *q);
 

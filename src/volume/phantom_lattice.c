@@ -246,13 +246,13 @@ static void make_slot(exa_phantom *p, const track *t, int64_t s, slot *out) {
     out->break_after = s * SLOT + 2 + (int64_t)(h >> 32) % (SLOT - 4);
 }
 
-void ph_slot(exa_phantom *p, const track *t, int64_t s, slot *out) {
+const slot *ph_slot(exa_phantom *p, const track *t, int64_t s) {
     uint64_t key = (uint64_t)t->i * 0x9e3779b97f4a7c15u ^ (uint64_t)t->j * 0xd1b54a32d192ed03u ^
                    (uint64_t)(s * 3 + t->f) * 0x8cb92ba72f3d8dd7u;
     slot *held = &p->slots[key >> 32 & (SLOT_CACHE - 1)];
 
     if (!held->valid || held->s != s || !same_track(&held->t, t)) make_slot(p, t, s, held);
-    *out = *held;
+    return held;
 }
 
 /* ---- pieces -------------------------------------------------------------------------------------------------- */
@@ -265,19 +265,18 @@ static bool find_start(exa_phantom *p, const track *t, int64_t n, int64_t *start
 
     *kind = START_PLAIN;
     for (int64_t s = first;; s--) {
-        slot here;
-        ph_slot(p, t, s, &here);
-        if (here.empty) {
+        const slot *here = ph_slot(p, t, s);
+        if (here->empty) {
             *start = (s + 1) * SLOT;
             return s < first;
         }
-        if (here.has_ball && n >= here.ball_first) {
-            *start = here.ball_last + 1;
+        if (here->has_ball && n >= here->ball_first) {
+            *start = here->ball_last + 1;
             *kind = START_BALL;
-            return n > here.ball_last;
+            return n > here->ball_last;
         }
-        if (here.has_break && n > here.break_after) {
-            *start = here.break_after + 1;
+        if (here->has_break && n > here->break_after) {
+            *start = here->break_after + 1;
             return true;
         }
     }

@@ -165,11 +165,11 @@ typedef struct knot {
 
 /* Whether knot n holds the same piece, or the same nothing, as the knot before it. */
 static bool goes_on(gather *g, const track *t, int64_t n) {
-    slot s;
+    const slot *s;
 
     if (n % SLOT == 0) return false;
-    ph_slot(g->p, t, floor_div(n, SLOT), &s);
-    return !s.has_ball && !(s.has_break && n == s.break_after + 1);
+    s = ph_slot(g->p, t, floor_div(n, SLOT));
+    return !s->has_ball && !(s->has_break && n == s->break_after + 1);
 }
 
 static exa_status visit_knot(gather *g, const track *t, int64_t n, const knot *before, knot *now) {
