@@ -2,9 +2,7 @@
  *   make_fixture volume FILE [N]    dataset /raw, uint8, N^3 voxels (default 30): tilted bright slabs with noise;
  *                                   also /labels (uint32), /flat (2-D), /words (float64), /nan (float32)
  *   make_fixture many-volumes FILE  thirteen datasets /v00 to /v12 of one uint8 voxel
- *   make_fixture weights FILE       a network of depth 3, 8 features, FOV 9^3: what is bright is object, plus fixed
- *                                   random weights in its residual modules
- *   make_fixture nan-weights FILE   the same with one NaN, under a valid checksum
+ *   make_fixture nan-weights FILE   a network of depth 3, 8 features, FOV 9^3 with one NaN, under a valid checksum
  */
 #include <hdf5.h>
 #include <math.h>
@@ -135,14 +133,13 @@ int main(int argc, char **argv) {
         make_volume(argv[2], argc > 3 ? atoi(argv[3]) : 30);
     } else if (argc == 3 && strcmp(argv[1], "many-volumes") == 0) {
         make_many_volumes(argv[2]);
-    } else if (argc == 3 && (strcmp(argv[1], "weights") == 0 || strcmp(argv[1], "nan-weights") == 0)) {
+    } else if (argc == 3 && strcmp(argv[1], "nan-weights") == 0) {
         exa_ffn_model *model = make_model();
         if (exa_ffn_model_write(model, argv[2]) != EXA_OK) die(argv[2]);
-        if (argv[1][0] == 'n') spoil_weights(argv[2]);
+        spoil_weights(argv[2]);
         exa_ffn_model_destroy(&model);
     } else {
-        fprintf(stderr,
-                "usage: make_fixture volume FILE [N] | many-volumes FILE | weights FILE | nan-weights FILE\n");
+        fprintf(stderr, "usage: make_fixture volume FILE [N] | many-volumes FILE | nan-weights FILE\n");
         return 2;
     }
     return 0;

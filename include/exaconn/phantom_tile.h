@@ -83,6 +83,15 @@ typedef struct exa_tile {
     uint32_t noise_key;
 } exa_tile;
 
+/* 32 bits that depend on all bits of x (multiply and fold, twice). */
+static inline uint32_t exa_tile_mix(uint32_t x) {
+    x ^= x >> 16;
+    x *= 0x7feb352du;
+    x ^= x >> 15;
+    x *= 0x846ca68bu;
+    return x ^ x >> 16;
+}
+
 /* Indices, ascending, of all tubes whose value at `center` may be within `reach` of the smallest: (distance less
  * largest radius) at most the smallest (distance less smallest radius) and `reach`. Searches tubes->count, or the
  * `from_count` of `from`. scratch [count] receives distance less largest radius; `out` has room for as many.

@@ -42,16 +42,6 @@ static inline float choose_float(bool wins, float yes, float no) {
     __asm__ volatile("" : "+r"(pointer));                                                                          \
     _Pragma("GCC unroll 1")
 
-/* 32 bits that depend on all bits of x (multiply and fold, twice). */
-static inline uint32_t mix(uint32_t x) {
-    x ^= x >> 16;
-    x *= 0x7feb352du;
-    x ^= x >> 15;
-    x *= 0x846ca68bu;
-    x ^= x >> 16;
-    return x;
-}
-
 /* ---- what is near -------------------------------------------------------------------------------------------- */
 
 static void distances(const exa_tubes *t, const int32_t *restrict from, size_t count, const float center[3],
@@ -352,7 +342,8 @@ static void draw_vesicles(const exa_tile_style *s, const exa_tile *t, int32_t pr
         float pz = (float)vz * s->voxel_nm[0] / cell, py = (float)vy * s->voxel_nm[1] / cell;
         float px = (float)vx * s->voxel_nm[2] / cell;
         int32_t cz = (int32_t)pz, cy = (int32_t)py, cx = (int32_t)px;
-        uint32_t h = mix(s->vesicle_key ^ mix((uint32_t)cz ^ mix((uint32_t)cy ^ mix((uint32_t)cx))));
+        uint32_t h = exa_tile_mix(
+            s->vesicle_key ^ exa_tile_mix((uint32_t)cz ^ exa_tile_mix((uint32_t)cy ^ exa_tile_mix((uint32_t)cx))));
         float dz = pz - (float)cz - 0.5f - ((float)(int32_t)(h & 255u) - 127.5f) * jitter;
         float dy = py - (float)cy - 0.5f - ((float)(int32_t)(h >> 8 & 255u) - 127.5f) * jitter;
         float dx = px - (float)cx - 0.5f - ((float)(int32_t)(h >> 16 & 255u) - 127.5f) * jitter;
@@ -382,7 +373,7 @@ static void finish_image(const exa_tile_style *s, const exa_tile *t, field *rest
         const float gain = t->gain[z], offset = t->offset[z];
         for (int i = z * PLANE; i < (z + 1) * PLANE; i++) {
             float grey = larger(f->grey[i] - 95.0f * bump(f->edge[i], membrane), 38.0f);
-            uint32_t h = mix(t->noise_key + (uint32_t)i * 0x9e3779b9u);
+            uint32_t h = exa_tile_mix(t->noise_key + (uint32_t)i * 0x9e3779b9u);
             int32_t sum = (int32_t)((h & 255u) + (h >> 8 & 255u) + (h >> 16 & 255u) + (h >> 24)) - 510;
             grey = 128.0f + (grey - 128.0f) * gain + offset + (float)sum * noise;
             image[i] = (uint8_t)(int32_t)(smaller(larger(grey, 0.0f), 255.0f) + 0.5f);

@@ -54,6 +54,9 @@ bool exa_cli_alternative(const char *argument, size_t i, char *out, size_t out_b
 /* "Z,Y,X,DZ,DY,DX", the value of --box: first voxel, then extents. */
 exa_status exa_cli_parse_box(const char *text, exa_box *box);
 
+/* Refuses to replace an existing file unless --force was given. */
+exa_status exa_cli_check_free(const exa_cli_arguments *arguments, const char *path);
+
 /* "complete", "running", "failed" or "interrupted": what `status` and `info` say of a run directory; `running` as
  * exa_run_directory_recognise found it. */
 exa_status exa_cli_run_state(const char *directory, bool running, const char **state);

@@ -1,6 +1,8 @@
 /* argv against the option tables: long and short options, --name=value, "--", kinds, nearest names. */
 #include "cli_internal.h"
 
+#include "exaconn/file.h"
+
 #include "exaconn/suggest.h"
 
 #include <errno.h>
@@ -325,5 +327,11 @@ exa_status exa_cli_parse_box(const char *text, exa_box *box) {
         box->start[a] = v[a];
         box->shape[a] = v[3 + a];
     }
+    return EXA_OK;
+}
+
+exa_status exa_cli_check_free(const exa_cli_arguments *a, const char *path) {
+    EXA_CHECK(exa_cli_has(a, "force") || !exa_file_exists(path), EXA_ERR_CONFIG,
+              "'%s' exists. Hint: choose another name, or replace the whole file with --force", path);
     return EXA_OK;
 }

@@ -53,9 +53,7 @@ static exa_status check_output(const exa_cli_arguments *arguments, const char *o
     char path[EXA_PATH_BYTES], dataset[EXA_PATH_BYTES];
 
     EXA_TRY(exa_volume_split_name(output, path, sizeof path, dataset, sizeof dataset));
-    EXA_CHECK(exa_cli_has(arguments, "force") || !exa_file_exists(path), EXA_ERR_CONFIG,
-              "'%s' exists. Hint: choose another name, or replace the whole file with --force", path);
-    return EXA_OK;
+    return exa_cli_check_free(arguments, path);
 }
 
 static void print_text(const char *output, const exa_image_stack_info *info) {

@@ -189,12 +189,6 @@ static exa_status write_table(making *m, const char *path, char temporary[EXA_PA
 
 /* ---- the command --------------------------------------------------------------------------------------------- */
 
-static exa_status check_free(const exa_cli_arguments *arguments, const char *path) {
-    EXA_CHECK(exa_cli_has(arguments, "force") || !exa_file_exists(path), EXA_ERR_CONFIG,
-              "'%s' exists. Hint: choose another name, or replace the whole file with --force", path);
-    return EXA_OK;
-}
-
 static exa_status create_volume(const exa_cli_arguments *arguments, const making *m, const char *name,
                                 exa_dtype dtype, exa_volume **out) {
     exa_volume_create_options o = {.dtype = dtype, .zstd_level = (int)exa_cli_int(arguments, "level", 1)};
@@ -273,7 +267,7 @@ static exa_status resolve(const exa_cli_arguments *arguments, const char *option
     } else {
         EXA_TRY(exa_volume_split_name(name, path, sizeof path, dataset, sizeof dataset));
     }
-    EXA_TRY(check_free(arguments, path));
+    EXA_TRY(exa_cli_check_free(arguments, path));
     length = (size_t)(exa_path_basename(path) - path);
     memcpy(folder, path, length);
     folder[length] = '\0';

@@ -318,22 +318,16 @@ static float slow_light(const exa_phantom *p, const exa_coord at[3]) {
     return blend(v[0], v[1], w[0]) * 25.0f * (float)p->o.drift;
 }
 
-static uint32_t fold(uint32_t x) {
-    x = (x ^ x >> 16) * 0x7feb352du;
-    x = (x ^ x >> 15) * 0x846ca68bu;
-    return x ^ x >> 16;
-}
-
 /* Random values at every fourth voxel, those at a tile's edge shared with its neighbours. */
 static void set_texture(const exa_phantom *p, const exa_coord at[3], exa_tile *t) {
     uint32_t key = p->style.vesicle_key ^ DRAW_TEXTURE;
 
     for (uint32_t z = 0; z < 2; z++) {
-        uint32_t in_z = fold(key + (uint32_t)((uint64_t)at[0] / 4) + z);
+        uint32_t in_z = exa_tile_mix(key + (uint32_t)((uint64_t)at[0] / 4) + z);
         for (uint32_t y = 0; y < 3; y++) {
-            uint32_t in_y = fold(in_z + (uint32_t)((uint64_t)at[1] / 4) + y);
+            uint32_t in_y = exa_tile_mix(in_z + (uint32_t)((uint64_t)at[1] / 4) + y);
             for (uint32_t x = 0; x < 3; x++) {
-                uint32_t h = fold(in_y + (uint32_t)((uint64_t)at[2] / 4) + x);
+                uint32_t h = exa_tile_mix(in_y + (uint32_t)((uint64_t)at[2] / 4) + x);
                 t->texture[(z * 3 + y) * 3 + x] = (float)(h >> 8) * (2.0f / 16777216.0f) - 1.0f;
             }
         }
