@@ -522,7 +522,7 @@ static exa_status for_blocks(reading *r, block_body *body, void *context) {
                     block.start[a] = b[a] * p->block[a];
                     block.shape[a] = p->block[a];
                 }
-                EXA_TRY(ph_scene_gather(p, b));
+                EXA_TRY(ph_scene_gather(p, b, r->image || !r->labels)); /* labels alone need no synapses */
                 EXA_TRY(body(r, &block, context));
             }
         }

@@ -174,7 +174,7 @@ typedef struct scene_tube {
 
 struct exa_phantom_scene {
     exa_coord block[3]; /* index; the block's first voxel is block * p->block */
-    bool valid;
+    bool valid, has_synapses;
     scene_object *object;
     size_t object_count, object_capacity;
     int32_t table[SCENE_TABLE]; /* id -> object, open addressing; -1 = free */
@@ -198,8 +198,8 @@ struct exa_phantom_scene {
 /* Room for `wanted` items of `size` bytes in *list_pointer, doubling; `what` names them in the error. */
 exa_status ph_grow(void *list_pointer, size_t *capacity, size_t size, size_t wanted, const char *what);
 
-/* Fills p->scene for a block; nothing to do if it holds that block. */
-exa_status ph_scene_gather(exa_phantom *p, const exa_coord block[3]);
+/* Fills p->scene for a block, with its synapses or without (labels need none); nothing to do if it holds that. */
+exa_status ph_scene_gather(exa_phantom *p, const exa_coord block[3], bool synapses);
 void ph_scene_free(exa_phantom_scene *scene);
 
 #endif

@@ -529,10 +529,12 @@ static void begin(gather *g, exa_phantom *p, const exa_coord block[3]) {
     for (int k = 0; k < SCENE_TABLE; k++) g->s->table[k] = -1;
 }
 
-exa_status ph_scene_gather(exa_phantom *p, const exa_coord block[3]) {
+exa_status ph_scene_gather(exa_phantom *p, const exa_coord block[3], bool synapses) {
     gather g;
 
-    if (p->scene->valid && memcmp(p->scene->block, block, sizeof p->scene->block) == 0) return EXA_OK;
+    if (p->scene->valid && memcmp(p->scene->block, block, sizeof p->scene->block) == 0 &&
+        (p->scene->has_synapses || !synapses))
+        return EXA_OK;
     p->scene->valid = false;
     begin(&g, p, block);
     locate(&g);
@@ -540,7 +542,8 @@ exa_status ph_scene_gather(exa_phantom *p, const exa_coord block[3]) {
     EXA_TRY(add_balls(&g));
     EXA_TRY(sort_tubes(p->scene));
     EXA_TRY(list_objects(p->scene));
-    EXA_TRY(add_synapses(&g));
+    if (synapses) EXA_TRY(add_synapses(&g));
+    p->scene->has_synapses = synapses;
     p->scene->valid = true;
     return EXA_OK;
 }
