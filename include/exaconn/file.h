@@ -36,6 +36,9 @@ exa_status exa_file_write_atomic(const char *path, const void *data, size_t size
  * the folder. On failure the temporary file is removed. */
 exa_status exa_file_commit(const char *temporary, const char *final_path);
 
+/* Makes the name of a new or renamed file durable: fsync of the folder it lies in. */
+exa_status exa_file_sync_parent(const char *path);
+
 /* "final.tmp-PID" for use with exa_file_commit. */
 exa_status exa_file_temporary_name(char out[EXA_PATH_BYTES], const char *final_path);
 

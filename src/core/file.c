@@ -139,7 +139,7 @@ static exa_status sync_path(const char *path, int flags) {
     return EXA_OK;
 }
 
-static exa_status sync_parent(const char *path) {
+exa_status exa_file_sync_parent(const char *path) {
     char folder[EXA_PATH_BYTES];
     size_t length = (size_t)(exa_path_basename(path) - path);
 
@@ -160,7 +160,7 @@ exa_status exa_file_commit(const char *temporary, const char *final_path) {
     EXA_GOTO(fail, sync_path(temporary, 0));
     EXA_CHECK_GOTO(fail, rename(temporary, final_path) == 0, EXA_ERR_IO, "cannot rename '%s' to '%s': %s",
                    temporary, final_path, strerror(errno));
-    return sync_parent(final_path);
+    return exa_file_sync_parent(final_path);
 fail:
     unlink(temporary);
     return st;

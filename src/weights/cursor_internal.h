@@ -5,6 +5,8 @@
 #ifndef EXA_WEIGHTS_CURSOR_INTERNAL_H
 #define EXA_WEIGHTS_CURSOR_INTERNAL_H
 
+#include "exaconn/little_endian.h"
+
 #include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
@@ -20,14 +22,6 @@ static inline size_t exa_cursor_left(const exa_cursor *c) {
 static inline exa_cursor exa_cursor_make(const void *data, size_t size) {
     exa_cursor c = {(const unsigned char *)data, (const unsigned char *)data + size};
     return c;
-}
-
-static inline uint32_t exa_load_le32(const unsigned char *p) {
-    return (uint32_t)p[0] | (uint32_t)p[1] << 8 | (uint32_t)p[2] << 16 | (uint32_t)p[3] << 24;
-}
-
-static inline uint64_t exa_load_le64(const unsigned char *p) {
-    return exa_load_le32(p) | (uint64_t)exa_load_le32(p + 4) << 32;
 }
 
 /* At most ten bytes; bits beyond the 64th are refused. */

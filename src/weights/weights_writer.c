@@ -5,6 +5,7 @@
 
 #include "exaconn/box.h"
 #include "exaconn/hash.h"
+#include "exaconn/little_endian.h"
 
 #include <math.h>
 #include <stdlib.h>
@@ -118,24 +119,20 @@ exa_status exa_weights_file_set_integers(exa_weights_file *file, const char *nam
 
 /* ---- the finished bytes ------------------------------------------------------------------------- */
 
-static void store_le(unsigned char *p, uint64_t value, int bytes) {
-    for (int i = 0; i < bytes; i++) p[i] = (unsigned char)(value >> (8 * i));
-}
-
 static exa_status make_header(unsigned char *image, size_t size) {
     char hex[EXA_SHA256_HEX_BYTES];
 
     EXA_TRY(exa_sha256(image + EXA_WEIGHTS_HEADER, size - EXA_WEIGHTS_HEADER, hex));
     memset(image, 0, EXA_WEIGHTS_HEADER);
     memcpy(image, EXA_WEIGHTS_MAGIC, 8);
-    store_le(image + 8, EXA_WEIGHTS_VERSION, 4);
-    store_le(image + 12, EXA_WEIGHTS_HEADER, 4);
-    store_le(image + 16, size - EXA_WEIGHTS_HEADER, 8);
+    exa_store_le32(image + 8, EXA_WEIGHTS_VERSION);
+    exa_store_le32(image + 12, EXA_WEIGHTS_HEADER);
+    exa_store_le64(image + 16, size - EXA_WEIGHTS_HEADER);
     for (int i = 0; i < 32; i++) {
         char pair[3] = {hex[2 * i], hex[2 * i + 1], '\0'};
         image[24 + i] = (unsigned char)strtoul(pair, NULL, 16);
     }
-    store_le(image + EXA_WEIGHTS_HEADER - 4, exa_crc32c(0, image, EXA_WEIGHTS_HEADER - 4), 4);
+    exa_store_le32(image + EXA_WEIGHTS_HEADER - 4, exa_crc32c(0, image, EXA_WEIGHTS_HEADER - 4));
     return EXA_OK;
 }
 
