@@ -21,6 +21,10 @@ void exa_comm_finalize(void);
 int exa_comm_rank(void);
 int exa_comm_size(void);
 
+/* What failed on one rank fails on all: returns `st` where it is an error, EXA_OK if all ranks gave that, and
+ * elsewhere an error that names the rank. Collective. */
+exa_status exa_comm_agree(exa_status st);
+
 /* True if a launcher's environment says so, before any initialisation. */
 bool exa_comm_launched(void);
 

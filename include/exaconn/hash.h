@@ -1,4 +1,4 @@
-/* CRC-32C (Castagnoli, as in iSCSI, RFC 3720 B.4) and SHA-256 (FIPS 180-4, by libcrypto). */
+/* CRC-32C (Castagnoli, as in iSCSI, RFC 3720 B.4), SHA-256 (FIPS 180-4, by libcrypto), and a hash of integers. */
 #ifndef EXACONN_HASH_H
 #define EXACONN_HASH_H
 
@@ -13,6 +13,15 @@ extern "C" {
 
 /* Continues from `crc` (0 to begin). Not masked. */
 uint32_t exa_crc32c(uint32_t crc, const void *data, size_t size);
+
+/* For hash tables and colours: a bijection in which every bit depends on every other (SplitMix64's, of z + its
+ * increment; Steele, Lea and Flood 2014). */
+static inline uint64_t exa_hash_u64(uint64_t z) {
+    z += 0x9E3779B97F4A7C15u;
+    z = (z ^ (z >> 30)) * 0xBF58476D1CE4E5B9u;
+    z = (z ^ (z >> 27)) * 0x94D049BB133111EBu;
+    return z ^ (z >> 31);
+}
 
 #define EXA_SHA256_HEX_BYTES 65 /* 64 digits and the terminator */
 

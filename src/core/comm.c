@@ -49,3 +49,15 @@ int exa_comm_rank(void) {
 int exa_comm_size(void) {
     return world_size;
 }
+
+exa_status exa_comm_agree(exa_status st) {
+    struct {
+        int status, rank;
+    } mine = {(int)st, world_rank}, worst;
+
+    if (world_size == 1) return st;
+    EXA_TRY(mpi_status(MPI_Allreduce(&mine, &worst, 1, MPI_2INT, MPI_MAXLOC, MPI_COMM_WORLD)));
+    if (st != EXA_OK || worst.status == EXA_OK) return st;
+    return EXA_FAIL((exa_status)worst.status, "rank %d failed (%s); its own message says why", worst.rank,
+                    exa_status_name((exa_status)worst.status));
+}

@@ -1,12 +1,11 @@
-/* The contingency table is a hash map with open addressing; scores are read off its entries in sorted order.
- *
- *   map: (segment, truth) -> count          sorted entries          label totals
- *        any insertion order          ->    by segment, truth  ->   s_i and t_j, each sorted by label
+/* Scores are read off the sorted contingency table (exaconn/contingency.h) of segments and truth.
  *
  * Every term of the entropies is formed as n * log2(total / n) >= 0, so nothing cancels, and summed by Kahan's
  * method in sorted order: the result depends on the counts alone. Sums of squares are exact in 128 bits.
  */
 #include "exaconn/evaluation.h"
+
+#include "exaconn/contingency.h"
 
 #include <math.h>
 #include <stdlib.h>
@@ -14,26 +13,13 @@
 
 typedef unsigned __int128 uint128;
 
-typedef struct pair_count {
-    exa_segid segment, truth;
-    uint64_t count; /* 0 = free slot */
-} pair_count;
-
-typedef struct label_total {
-    exa_segid label;
-    uint64_t count;
-} label_total;
-
 struct exa_evaluation {
-    pair_count *slots; /* owned; capacity is a power of two, at most half full */
-    size_t capacity, used;
+    exa_contingency *table; /* owned; a is the segment, b the truth */
     uint64_t voxels, ignored;
     exa_eval_ignore ignore;
 };
 
 /* ---- counting ------------------------------------------------------------------------------------------------ */
-
-enum { FIRST_CAPACITY = 4096 };
 
 exa_status exa_evaluation_create(exa_eval_ignore ignore, exa_evaluation **out) {
     exa_evaluation *e;
@@ -41,8 +27,7 @@ exa_status exa_evaluation_create(exa_eval_ignore ignore, exa_evaluation **out) {
 
     EXA_TRY(exa_calloc(1, sizeof *e, "an evaluation", &e));
     e->ignore = ignore;
-    e->capacity = FIRST_CAPACITY;
-    st = exa_calloc(e->capacity, sizeof *e->slots, "the table of overlaps", &e->slots);
+    st = exa_contingency_create(&e->table);
     if (st != EXA_OK) {
         free(e);
         return st;
@@ -53,54 +38,17 @@ exa_status exa_evaluation_create(exa_eval_ignore ignore, exa_evaluation **out) {
 
 void exa_evaluation_destroy(exa_evaluation **evaluation) {
     if (!*evaluation) return;
-    free((*evaluation)->slots);
+    exa_contingency_destroy(&(*evaluation)->table);
     free(*evaluation);
     *evaluation = NULL;
 }
 
-static uint64_t mix(uint64_t z) {
-    z = (z ^ (z >> 30)) * 0xBF58476D1CE4E5B9u;
-    z = (z ^ (z >> 27)) * 0x94D049BB133111EBu;
-    return z ^ (z >> 31);
-}
-
-static pair_count *find_slot(pair_count *slots, size_t capacity, exa_segid segment, exa_segid truth) {
-    size_t i = (size_t)mix(mix(segment + 0x9E3779B97F4A7C15u) + truth) & (capacity - 1);
-    while (slots[i].count && (slots[i].segment != segment || slots[i].truth != truth)) i = (i + 1) & (capacity - 1);
-    return &slots[i];
-}
-
-static exa_status grow(exa_evaluation *e) {
-    size_t capacity = 2 * e->capacity;
-    pair_count *slots;
-
-    EXA_TRY(exa_calloc(capacity, sizeof *slots, "the table of overlaps", &slots));
-    for (size_t i = 0; i < e->capacity; i++)
-        if (e->slots[i].count) *find_slot(slots, capacity, e->slots[i].segment, e->slots[i].truth) = e->slots[i];
-    free(e->slots);
-    e->slots = slots;
-    e->capacity = capacity;
-    return EXA_OK;
-}
-
 static exa_status count_pair(exa_evaluation *e, exa_segid segment, exa_segid truth, uint64_t n) {
-    pair_count *slot;
-
     if ((truth == 0 && e->ignore != EXA_EVAL_IGNORE_NONE) || (segment == 0 && e->ignore == EXA_EVAL_IGNORE_BOTH)) {
         e->ignored += n;
         return EXA_OK;
     }
-    slot = find_slot(e->slots, e->capacity, segment, truth);
-    if (slot->count == 0) {
-        if (2 * (e->used + 1) > e->capacity) {
-            EXA_TRY(grow(e));
-            slot = find_slot(e->slots, e->capacity, segment, truth);
-        }
-        slot->segment = segment;
-        slot->truth = truth;
-        e->used++;
-    }
-    slot->count += n;
+    EXA_TRY(exa_contingency_add(e->table, segment, truth, n));
     e->voxels += n;
     return EXA_OK;
 }
@@ -201,75 +149,6 @@ done:
     return st;
 }
 
-/* ---- sorted tables ------------------------------------------------------------------------------------------- */
-
-typedef struct tables {
-    pair_count *pairs;     /* sorted by segment, then truth */
-    label_total *segments; /* sorted by label */
-    label_total *truths;   /* sorted by label */
-    size_t pair_count, segment_count, truth_count;
-} tables;
-
-static int by_label(const void *a, const void *b) {
-    exa_segid x = ((const label_total *)a)->label, y = ((const label_total *)b)->label;
-    return (x > y) - (x < y);
-}
-
-static int by_segment_and_truth(const void *a, const void *b) {
-    const pair_count *p = a, *q = b;
-    if (p->segment != q->segment) return p->segment < q->segment ? -1 : 1;
-    return (p->truth > q->truth) - (p->truth < q->truth);
-}
-
-/* Sorts and adds up equal labels; returns how many are left. */
-static size_t merge_totals(label_total *totals, size_t n) {
-    size_t kept = 0;
-
-    qsort(totals, n, sizeof *totals, by_label);
-    for (size_t i = 0; i < n; i++) {
-        if (kept > 0 && totals[kept - 1].label == totals[i].label) {
-            totals[kept - 1].count += totals[i].count;
-        } else {
-            totals[kept++] = totals[i];
-        }
-    }
-    return kept;
-}
-
-static uint64_t total_of(const label_total *totals, size_t n, exa_segid label) {
-    const label_total key = {label, 0}, *found = n ? bsearch(&key, totals, n, sizeof *totals, by_label) : NULL;
-    return found ? found->count : 0;
-}
-
-static void free_tables(tables *t) {
-    free(t->pairs);
-    free(t->segments);
-    free(t->truths);
-}
-
-static exa_status make_tables(const exa_evaluation *e, tables *t) {
-    exa_status st = EXA_OK;
-    size_t n = 0;
-
-    memset(t, 0, sizeof *t);
-    EXA_GOTO(done, exa_alloc(e->used, sizeof *t->pairs, "sorted overlaps", &t->pairs));
-    EXA_GOTO(done, exa_alloc(e->used, sizeof *t->segments, "segment sizes", &t->segments));
-    EXA_GOTO(done, exa_alloc(e->used, sizeof *t->truths, "truth sizes", &t->truths));
-    for (size_t i = 0; i < e->capacity; i++)
-        if (e->slots[i].count) t->pairs[n++] = e->slots[i];
-    qsort(t->pairs, n, sizeof *t->pairs, by_segment_and_truth);
-    for (size_t i = 0; i < n; i++) {
-        t->segments[i] = (label_total){t->pairs[i].segment, t->pairs[i].count};
-        t->truths[i] = (label_total){t->pairs[i].truth, t->pairs[i].count};
-    }
-    t->pair_count = n;
-    t->segment_count = merge_totals(t->segments, n);
-    t->truth_count = merge_totals(t->truths, n);
-done:
-    if (st != EXA_OK) free_tables(t);
-    return st;
-}
-
 /* ---- scores -------------------------------------------------------------------------------------------------- */
 
 typedef struct kahan {
@@ -286,14 +165,14 @@ static uint128 square(uint64_t n) {
     return (uint128)n * n;
 }
 
-static void score_information(const tables *t, double voxels, exa_eval_scores *s) {
+static void score_information(const exa_contingency_tables *t, double voxels, exa_eval_scores *s) {
     kahan split = {0, 0}, merge = {0, 0};
 
     for (size_t i = 0; i < t->pair_count; i++) {
-        const pair_count *p = &t->pairs[i];
+        const exa_contingency_pair *p = &t->pairs[i];
         double n = (double)p->count;
-        kahan_add(&split, n * log2((double)total_of(t->truths, t->truth_count, p->truth) / n));
-        kahan_add(&merge, n * log2((double)total_of(t->segments, t->segment_count, p->segment) / n));
+        kahan_add(&split, n * log2((double)exa_contingency_total_of(t->of_b, t->b_count, p->b) / n));
+        kahan_add(&merge, n * log2((double)exa_contingency_total_of(t->of_a, t->a_count, p->a) / n));
     }
     s->voi_split = split.sum / voxels;
     s->voi_merge = merge.sum / voxels;
@@ -303,20 +182,20 @@ static double harmonic_error(double precision, double recall) {
     return precision + recall > 0 ? 1.0 - 2.0 * precision * recall / (precision + recall) : 1.0;
 }
 
-static void score_pairs(const tables *t, uint64_t voxels, exa_eval_scores *s) {
+static void score_pairs(const exa_contingency_tables *t, uint64_t voxels, exa_eval_scores *s) {
     uint128 both = 0, both_segmented = 0, segments = 0, segments_segmented = 0, truths = 0;
-    uint64_t unsegmented = total_of(t->segments, t->segment_count, 0);
+    uint64_t unsegmented = exa_contingency_total_of(t->of_a, t->a_count, 0);
     double pairs = (double)voxels * ((double)voxels - 1.0);
 
     for (size_t i = 0; i < t->pair_count; i++) {
         both += square(t->pairs[i].count);
-        if (t->pairs[i].segment != 0) both_segmented += square(t->pairs[i].count);
+        if (t->pairs[i].a != 0) both_segmented += square(t->pairs[i].count);
     }
-    for (size_t i = 0; i < t->segment_count; i++) {
-        segments += square(t->segments[i].count);
-        if (t->segments[i].label != 0) segments_segmented += square(t->segments[i].count);
+    for (size_t i = 0; i < t->a_count; i++) {
+        segments += square(t->of_a[i].count);
+        if (t->of_a[i].label != 0) segments_segmented += square(t->of_a[i].count);
     }
-    for (size_t i = 0; i < t->truth_count; i++) truths += square(t->truths[i].count);
+    for (size_t i = 0; i < t->b_count; i++) truths += square(t->of_b[i].count);
     s->arand_precision = (double)both / (double)segments;
     s->arand_recall = (double)both / (double)truths;
     s->arand_error = harmonic_error(s->arand_precision, s->arand_recall);
@@ -327,17 +206,17 @@ static void score_pairs(const tables *t, uint64_t voxels, exa_eval_scores *s) {
     s->rand_index = voxels > 1 ? 1.0 - (double)(segments + truths - 2 * both) / pairs : 1.0;
 }
 
-static uint64_t objects_of(const label_total *totals, size_t n) {
+static uint64_t objects_of(const exa_contingency_total *totals, size_t n) {
     return n - (n > 0 && totals[0].label == 0);
 }
 
 exa_status exa_evaluation_scores(exa_evaluation *evaluation, exa_eval_scores *scores) {
     exa_eval_scores s = {.voxels = evaluation->voxels, .ignored_voxels = evaluation->ignored};
-    tables t;
+    exa_contingency_tables t;
 
-    EXA_TRY(make_tables(evaluation, &t));
-    s.segments = objects_of(t.segments, t.segment_count);
-    s.truth_objects = objects_of(t.truths, t.truth_count);
+    EXA_TRY(exa_contingency_tables_make(evaluation->table, &t));
+    s.segments = objects_of(t.of_a, t.a_count);
+    s.truth_objects = objects_of(t.of_b, t.b_count);
     s.overlaps = t.pair_count;
     if (s.voxels > 0) {
         score_information(&t, (double)s.voxels, &s);
@@ -346,7 +225,7 @@ exa_status exa_evaluation_scores(exa_evaluation *evaluation, exa_eval_scores *sc
         s.voi_split = s.voi_merge = s.arand_precision = s.arand_recall = NAN;
         s.arand_error = s.arand_error_singletons = s.rand_index = NAN;
     }
-    free_tables(&t);
+    exa_contingency_tables_destroy(&t);
     *scores = s;
     return EXA_OK;
 }
@@ -360,20 +239,21 @@ static int by_size(const void *a, const void *b) {
 }
 
 /* Pairs are sorted by segment and truth, so a segment's are neighbours and the smallest best label comes first. */
-static size_t list_segments(const tables *t, exa_eval_segment *out) {
+static size_t list_segments(const exa_contingency_tables *t, exa_eval_segment *out) {
     size_t n = 0;
 
     for (size_t i = 0; i < t->pair_count; i++) {
-        const pair_count *p = &t->pairs[i];
-        if (p->segment == 0) continue;
-        if (n == 0 || out[n - 1].id != p->segment) out[n++] = (exa_eval_segment){.id = p->segment};
+        const exa_contingency_pair *p = &t->pairs[i];
+        if (p->a == 0) continue;
+        if (n == 0 || out[n - 1].id != p->a) out[n++] = (exa_eval_segment){.id = p->a};
         out[n - 1].voxels += p->count;
         if (p->count > out[n - 1].overlap) {
             out[n - 1].overlap = p->count;
-            out[n - 1].best_truth = p->truth;
+            out[n - 1].best_truth = p->b;
         }
     }
-    for (size_t i = 0; i < n; i++) out[i].truth_voxels = total_of(t->truths, t->truth_count, out[i].best_truth);
+    for (size_t i = 0; i < n; i++)
+        out[i].truth_voxels = exa_contingency_total_of(t->of_b, t->b_count, out[i].best_truth);
     qsort(out, n, sizeof *out, by_size);
     return n;
 }
@@ -381,13 +261,13 @@ static size_t list_segments(const tables *t, exa_eval_segment *out) {
 exa_status exa_evaluation_segments(exa_evaluation *evaluation, exa_eval_segment **segments, size_t *count) {
     exa_eval_segment *list = NULL;
     exa_status st = EXA_OK;
-    tables t;
+    exa_contingency_tables t;
 
-    EXA_TRY(make_tables(evaluation, &t));
-    EXA_GOTO(done, exa_alloc(t.segment_count, sizeof *list, "the list of segments", &list));
+    EXA_TRY(exa_contingency_tables_make(evaluation->table, &t));
+    EXA_GOTO(done, exa_alloc(t.a_count, sizeof *list, "the list of segments", &list));
     *count = list_segments(&t, list);
     *segments = list;
 done:
-    free_tables(&t);
+    exa_contingency_tables_destroy(&t);
     return st;
 }

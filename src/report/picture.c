@@ -12,6 +12,7 @@
 #include "exaconn/picture.h"
 
 #include "exaconn/file.h"
+#include "exaconn/hash.h"
 
 #include "picture_font.h"
 
@@ -31,13 +32,6 @@ static const uint8_t background[3] = {22, 24, 29}, ink[3] = {222, 226, 233};
 
 /* ---- colours ------------------------------------------------------------------------------------------------- */
 
-static uint64_t mix(uint64_t z) {
-    z += 0x9E3779B97F4A7C15u;
-    z = (z ^ (z >> 30)) * 0xBF58476D1CE4E5B9u;
-    z = (z ^ (z >> 27)) * 0x94D049BB133111EBu;
-    return z ^ (z >> 31);
-}
-
 static void hsv_to_rgb(double hue, double saturation, double value, uint8_t rgb[3]) {
     for (int c = 0; c < 3; c++) {
         /* Each channel is a trapezium over the circle of hues, red's around 0, green's 1/3, blue's 2/3. */
@@ -51,7 +45,7 @@ static void hsv_to_rgb(double hue, double saturation, double value, uint8_t rgb[
  * little hue, saturation and brightness, so that the circle does not run out of colours. */
 void exa_picture_color(exa_segid label, uint8_t rgb[3]) {
     const uint64_t golden = 0x9E3779B97F4A7C15u; /* of 2^64 */
-    uint64_t hash = mix(label);
+    uint64_t hash = exa_hash_u64(label);
     double hue = (double)((label * golden) >> 11) * 0x1p-53 + 0.04 * (double)(hash & 255) / 255.0;
 
     hsv_to_rgb(fmod(hue, 1.0), 0.6 + 0.4 * (double)(hash >> 8 & 255) / 255.0,
