@@ -8,6 +8,8 @@ same weights.
 """
 import argparse
 import fcntl
+import filecmp
+import hashlib
 import json
 import math
 import os
@@ -42,7 +44,10 @@ EXAMPLE = """example:
 The same command goes on where an interrupted one was. Several processes on a node:
   torchrun --nproc_per_node 4 train_ffn.py ...
 
-Exit codes: 0 done, 1 failed, 2 command line, 4 bad input, 5 interrupted (Ctrl-C, SIGTERM; a checkpoint was written)."""
+Each process holds all volumes in memory.
+
+Exit codes: 0 done, 1 failed, 2 command line, 4 bad input, 5 interrupted (Ctrl-C, SIGTERM; a checkpoint was written).
+torchrun has exit codes of its own: 0, or 1 for anything else."""
 
 # Options that do not change the trained network: these may differ when a run goes on.
 FREE = {'work', 'output', 'report', 'checkpoint_every', 'threads', 'device', 'license', 'note', 'segment_threshold',
@@ -172,11 +177,27 @@ def check_arguments(a):
     for name, value in vars(a).items():
         rules.append((not isinstance(value, float) or math.isfinite(value), f'--{name.replace("_", "-")} is {value}',
                       'a finite number'))
-    folder = a.output and pathlib.Path(a.output).parent
-    rules.append((not folder or folder.is_dir(), f"--output '{a.output}': there is no folder '{folder}'", 'make it'))
+    rules.append((a.batch <= 65536, f'--batch is {a.batch}', 'at most 65536'))
+    rules.append((a.seed < 2**63, f'--seed is {a.seed}', 'less than 2^63'))
     for right, what, hint in rules:
         if not right:
             raise Problem(BAD_ARGUMENTS, what, hint)
+
+
+def check_output(a):
+    """Nothing is replaced but this training's own earlier result."""
+    mine, output = a.work / 'weights.h5', a.output
+    if output and output.is_dir():
+        raise Problem(BAD_ARGUMENTS, f"--output '{output}' is a folder", 'name a file')
+    if output and not output.parent.is_dir():
+        raise Problem(BAD_ARGUMENTS, f"--output '{output}': there is no folder '{output.parent}'", 'make it')
+    if output and output.exists() and not (mine.is_file() and filecmp.cmp(output, mine, shallow=False)):
+        raise Problem(BAD_ARGUMENTS, f"--output '{output}' exists and is not this training's result",
+                      'name another file, or remove it')
+    for name in ('weights.h5', 'latest.h5'):
+        if (a.work / name).exists() and not (a.work / 'checkpoint.pt').exists():
+            raise Problem(BAD_ARGUMENTS, f"'{a.work / name}' exists, but '{a.work}' holds no training that goes on",
+                          'give another --work folder, or remove the file')
 
 
 # ---- inputs
@@ -284,17 +305,26 @@ def commit():
         return 'of unknown commit'
 
 
-TOLD = ('batch', 'lr', 'warmup', 'ema', 'border', 'moves', 'policy', 'gain', 'offset', 'noise', 'dark_sections')
+# What the weights file says elsewhere, or what says nothing about the network.
+UNTOLD = FREE | {'depth', 'features', 'fov', 'deltas', 'steps', 'seed', 'image_mean', 'image_stddev', 'init_activation',
+                 'pad_value', 'move_threshold', 'disco_seed_threshold'}
 
 
 def provenance(a, volumes, step):
-    """At most 511 bytes, the most telling first; depth, features and thresholds have places of their own."""
-    options = [f'{n} {join(v) if isinstance(v, tuple) else v}' for n in TOLD for v in [getattr(a, n)]]
-    parts = [f'train_ffn.py, exaconn {a.commit}, torch {torch.__version__}', a.note,
-             f'step {step} of {a.steps}, seed {a.seed}', ', '.join(options),
-             'data ' + ', '.join(f'{v.raw_name} {v.sha256[:12]}' for v in volumes)]
+    """At most 511 bytes: which script, how long, and every option that is not at its default."""
+    parser = make_parser()
+    options = [f'{n.replace("_", "-")} {join(v) if isinstance(v, tuple) else v}' for n, v in vars(a).items()
+               if n not in UNTOLD and v != parser.get_default(n)]
+    data = f'{len(volumes)} volumes from {volumes[0].raw_name} to {volumes[-1].raw_name}'
+    parts = [f'train_ffn.py, exaconn {a.commit}, torch {torch.__version__}', a.note, f'step {step} of {a.steps}, seed '
+             f'{a.seed}', ', '.join(options), data if len(volumes) > 1 else volumes[0].raw_name]
     text = '; '.join(p for p in parts if p).encode()
     return (text if len(text) <= 511 else text[:508] + b'...').decode(errors='ignore')
+
+
+def data_sha256(volumes):
+    """Of the SHA-256 of each volume's voxels in its box, image then labels, as 64 digits and a line feed each."""
+    return hashlib.sha256(''.join(f'{v.sha256}\n' for v in volumes).encode()).hexdigest()
 
 
 def export(path, a, volumes, training):
@@ -306,7 +336,7 @@ def export(path, a, volumes, training):
              'segment_threshold', 'disco_seed_threshold', 'min_segment_size', 'license')
     attributes = {n: getattr(a, n) for n in names}
     attributes.update(fov_zyx=a.fov, deltas_zyx=a.deltas, min_boundary_dist_zyx=a.min_boundary_dist,
-                      source=provenance(a, volumes, training.step))
+                      source=provenance(a, volumes, training.step), source_sha256=data_sha256(volumes))
     weights_file.write(path, export_layers(training.network, tensors), attributes)
 
 
@@ -386,7 +416,12 @@ def run(a, stop):
     work = Work(a.work, identity(a, volumes, processes)) if processes.rank == 0 else None
     state = processes.from_first(work.load() if work else None)
     a.commit = work.commit if work else None
-    training = Training(a, source, device, processes)
+    with Training(a, source, device, processes) as training:
+        return run_training(a, volumes, training, work, state, device_text, stop)
+
+
+def run_training(a, volumes, training, work, state, device_text, stop):
+    processes = training.processes
     parameters = sum(w.numel() for w in training.weights)
     processes.say(f'network: depth {a.depth}, {a.features} features, {parameters} parameters; device: {device_text}'
                   + (f', {processes.size} processes' if processes.size > 1 else ''))
@@ -410,7 +445,8 @@ def run(a, stop):
         return INTERRUPTED
     if work:
         output = a.output or a.work / 'weights.h5'
-        export(output, a, volumes, training)
+        for path in {output, a.work / 'weights.h5'}:
+            export(path, a, volumes, training)
         print(f'complete: {a.steps} steps; the trained network is {output}')
     processes.end()
     return 0
@@ -421,6 +457,7 @@ def main(arguments):
     try:
         a = make_parser().parse_args(arguments)
         check_arguments(a)
+        check_output(a)
         if missing:
             raise Problem(FAILED, f'a Python package is missing: {missing}',
                           'python -m pip install -r scripts/requirements-train.txt')
@@ -429,6 +466,11 @@ def main(arguments):
         code, text = problem.code, str(problem)
     except OSError as error:
         code, text = FAILED, str(Problem(FAILED, error))
+    except (MemoryError, RuntimeError) as error:  # PyTorch's own of several types
+        if not isinstance(error, MemoryError) and 'memory' not in str(error).lower():
+            raise
+        code, text = FAILED, str(Problem(FAILED, f'out of memory: {str(error)[:200]}',
+                                         'a smaller --batch, --fov, --features or --box'))
     print(f'train_ffn.py: error: {rank}{text}', file=sys.stderr, flush=True)
     return code
 

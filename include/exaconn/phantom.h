@@ -68,6 +68,9 @@ typedef struct exa_phantom_synapse {
     double radius_nm;
 } exa_phantom_synapse;
 
+/* For qsort: by centre (z, y, x), then by partners. */
+int exa_phantom_synapse_order(const void *a, const void *b);
+
 /* All synapses whose centre lies in the box, ordered by centre. The partners' voxels may lie
  * outside the box, never outside the volume (a synapse of which one would is not listed). *list is
  * owned by the caller: free(). */

@@ -104,6 +104,12 @@ class Training:
         self.pool = ThreadPoolExecutor(1)
         self.step, self.lanes = 0, None
 
+    def __enter__(self):
+        return self
+
+    def __exit__(self, *_):
+        self.pool.shutdown(cancel_futures=True)  # else a process that fails first makes the examples it had ordered
+
     def start_lanes(self, states=None):
         states = states or [None] * self.a.batch
         self.lanes = [examples.Lane(self.source, self.pool, self.processes.rank, i, s) for i, s in enumerate(states)]

@@ -6,7 +6,7 @@ import h5py
 import hdf5plugin  # noqa: F401 (registers zstd and other filters)
 import numpy as np
 
-from .errors import BAD_INPUT, Problem
+from .errors import BAD_INPUT, FAILED, Problem
 
 # Examples are drawn so that each class of "how much of the box is the object" comes equally often, as in the paper:
 # thin neurites would otherwise drown among large ones.
@@ -57,11 +57,29 @@ def read_dataset(name, box):
             if any(s < 0 or n < 1 or s + n > extent for s, n, extent in zip(start, shape, d.shape)):
                 raise Problem(BAD_INPUT, f"box {join(start)},{join(shape)} is not inside '{name}' of shape "
                               f'{join(d.shape)}', '--box is the first voxel, then the extent: Z,Y,X,DZ,DY,DX')
-            size = d.attrs.get('voxel_size_nm')
+            size = voxel_size(d, name)
             data = d[tuple(slice(s, s + n) for s, n in zip(start, shape))]
-            return np.ascontiguousarray(data), d.shape, None if size is None else [float(s) for s in size]
+            return np.ascontiguousarray(data), d.shape, size
+    except MemoryError as error:
+        raise Problem(FAILED, f"no memory for volume '{name}' (box {join(shape)}): {error}",
+                      'train on a part of it with --box') from error
     except (OSError, RuntimeError) as error:
         raise Problem(BAD_INPUT, f"cannot read volume '{name}': {error}") from error
+
+
+def voxel_size(dataset, name):
+    """The attribute voxel_size_nm, z y x, or None."""
+    size = dataset.attrs.get('voxel_size_nm')
+    if size is None:
+        return None
+    try:
+        numbers = [float(s) for s in size]
+    except (TypeError, ValueError):
+        numbers = []
+    if len(numbers) != 3 or not all(np.isfinite(n) and n > 0 for n in numbers):
+        raise Problem(BAD_INPUT, f"volume '{name}': its attribute voxel_size_nm is {size!r}",
+                      'three positive numbers, z y x, or no such attribute')
+    return numbers
 
 
 def find_volume(file, name, dataset):

@@ -53,29 +53,54 @@ static exa_status check_stop(void) {
 
 /* ---- voxels -------------------------------------------------------------------------------------------------- */
 
+/* The cells of a grid from voxel 0 that meet a box. */
+typedef struct cells {
+    exa_box box;
+    exa_coord side[3], first[3], count[3];
+    size_t total;
+} cells;
+
+static cells cells_of(const exa_box *box, const exa_coord side[3]) {
+    cells c = {.box = *box, .total = 1};
+
+    for (int a = 0; a < 3; a++) {
+        c.side[a] = side[a];
+        c.first[a] = box->start[a] / side[a];
+        c.count[a] = (box->start[a] + box->shape[a] - 1) / side[a] - c.first[a] + 1;
+        c.total *= (size_t)c.count[a];
+    }
+    return c;
+}
+
+/* What of cell `item` lies in the box. */
+static exa_box cell_box(const cells *c, size_t item) {
+    exa_coord i = (exa_coord)item,
+              at[3] = {i / (c->count[1] * c->count[2]), i / c->count[2] % c->count[1], i % c->count[2]};
+    exa_box cell;
+
+    for (int a = 0; a < 3; a++) {
+        cell.start[a] = (c->first[a] + at[a]) * c->side[a];
+        cell.shape[a] = c->side[a];
+    }
+    return exa_box_intersect(&cell, &c->box);
+}
+
 typedef struct block_loop {
     making *m;
     exa_box piece;
-    exa_coord first[3], count[3]; /* the phantom's blocks that meet the piece */
+    cells blocks; /* the phantom's blocks that meet the piece */
     atomic_int failed;
     exa_error error;
 } block_loop;
 
 /* One block into its place in the piece, through the thread's own buffers. */
 static exa_status make_block(block_loop *l, size_t item, exa_phantom *p) {
-    exa_box block;
-    exa_coord at[3] = {(exa_coord)item / (l->count[1] * l->count[2]), (exa_coord)item / l->count[2] % l->count[1],
-                       (exa_coord)item % l->count[2]};
+    const exa_box block = cell_box(&l->blocks, item);
     uint8_t *image = NULL;
     exa_segid *ids = NULL;
     size_t n;
     exa_status st = EXA_OK;
 
-    for (int a = 0; a < 3; a++) {
-        block.start[a] = (l->first[a] + at[a]) * exa_phantom_block(p, a);
-        block.shape[a] = exa_phantom_block(p, a);
-    }
-    block = exa_box_intersect(&block, &l->piece);
     n = (size_t)(block.shape[0] * block.shape[1] * block.shape[2]);
     if (l->m->image) EXA_GOTO(done, exa_alloc(n, sizeof *image, "a block's image", &image));
     if (l->m->ids) EXA_GOTO(done, exa_alloc(n, sizeof *ids, "a block's labels", &ids));
@@ -105,15 +130,15 @@ static void block_body(void *context, size_t item, int member) {
 static exa_status write_piece(making *m, const exa_box *piece) {
     block_loop l = {.m = m, .piece = *piece};
     exa_box local = *piece;
+    exa_coord side[3];
 
     for (int a = 0; a < 3; a++) {
-        exa_coord side = exa_phantom_block(m->phantoms[0], a);
-        l.first[a] = piece->start[a] / side;
-        l.count[a] = (piece->start[a] + piece->shape[a] - 1) / side - l.first[a] + 1;
+        side[a] = exa_phantom_block(m->phantoms[0], a);
         local.start[a] -= m->box.start[a];
     }
+    l.blocks = cells_of(piece, side);
     EXA_TRY(check_stop());
-    exa_pool_for(m->pool, (size_t)(l.count[0] * l.count[1] * l.count[2]), block_body, &l);
+    exa_pool_for(m->pool, l.blocks.total, block_body, &l);
     if (atomic_load(&l.failed)) return exa_error_restore(&l.error);
     if (m->raw) EXA_TRY(exa_volume_write(m->raw, &local, EXA_U8, m->image));
     if (m->labels) EXA_TRY(exa_volume_write(m->labels, &local, EXA_U64, m->ids));
@@ -145,19 +170,73 @@ static void print_voxel(FILE *f, const exa_coord v[3]) {
     fprintf(f, ",%lld,%lld,%lld", (long long)v[0], (long long)v[1], (long long)v[2]);
 }
 
-/* Slab by slab, so that a large box needs no large memory; rows are in order of z within and between slabs. */
+/* The synapses of one slab of the box, piece by piece. */
+typedef struct slab_loop {
+    making *m;
+    cells pieces;
+    exa_phantom_synapse **lists; /* owned, as their items are; one for each piece */
+    size_t *counts;              /* owned */
+    atomic_int failed;
+    exa_error error;
+} slab_loop;
+
+static void slab_body(void *context, size_t item, int member) {
+    slab_loop *l = context;
+    const exa_box piece = cell_box(&l->pieces, item);
+    exa_phantom *p = l->m->phantoms[member];
+    exa_status st = check_stop();
+
+    if (atomic_load(&l->failed)) return;
+    if (st == EXA_OK) st = exa_phantom_synapses(p, &piece, &l->lists[item], &l->counts[item]);
+    if (st != EXA_OK && atomic_exchange(&l->failed, 1) == 0) l->error = *exa_error_last();
+}
+
+static exa_status join_lists(slab_loop *l, exa_phantom_synapse **list, size_t *count) {
+    exa_phantom_synapse *all;
+    size_t n = 0;
+
+    for (size_t i = 0; i < l->pieces.total; i++) n += l->counts[i];
+    EXA_TRY(exa_alloc(n, sizeof *all, "the synapses of a slab", &all));
+    n = 0;
+    for (size_t i = 0; i < l->pieces.total; i++) {
+        if (l->counts[i]) memcpy(all + n, l->lists[i], l->counts[i] * sizeof *all);
+        n += l->counts[i];
+    }
+    if (n) qsort(all, n, sizeof *all, exa_phantom_synapse_order);
+    *list = all;
+    *count = n;
+    return EXA_OK;
+}
+
+static exa_status list_slab(making *m, const exa_box *slab, exa_phantom_synapse **list, size_t *count) {
+    slab_loop l = {.m = m, .pieces = cells_of(slab, PIECE)};
+    exa_status st = EXA_OK;
+
+    EXA_GOTO(done, exa_calloc(l.pieces.total, sizeof *l.lists, "the synapses of a slab", &l.lists));
+    EXA_GOTO(done, exa_calloc(l.pieces.total, sizeof *l.counts, "the synapses of a slab", &l.counts));
+    exa_pool_for(m->pool, l.pieces.total, slab_body, &l);
+    if (atomic_load(&l.failed)) EXA_GOTO(done, exa_error_restore(&l.error));
+    st = join_lists(&l, list, count);
+done:
+    for (size_t i = 0; l.counts && i < l.pieces.total; i++) free(l.lists[i]);
+    free(l.lists);
+    free(l.counts);
+    return st;
+}
+
+/* Slab by slab along z, each sorted: what is in memory is the synapses of one slab. */
 static exa_status write_synapses(making *m, FILE *f) {
+    const exa_coord whole[3] = {PIECE[0], INT64_MAX, INT64_MAX};
+    const cells slabs = cells_of(&m->box, whole);
+
     fprintf(f,
             "pre_id,post_id,z_vx,y_vx,x_vx,pre_z_vx,pre_y_vx,pre_x_vx,post_z_vx,post_y_vx,post_x_vx,radius_nm\n");
     m->synapses = 0;
-    for (exa_coord z = 0; z < m->box.shape[0]; z += PIECE[0]) {
-        exa_box slab = m->box;
+    for (size_t s = 0; s < slabs.total; s++) {
+        const exa_box slab = cell_box(&slabs, s);
         exa_phantom_synapse *list = NULL;
-        size_t count;
-        EXA_TRY(check_stop());
-        slab.start[0] += z;
-        slab.shape[0] = m->box.shape[0] - z < PIECE[0] ? m->box.shape[0] - z : PIECE[0];
-        EXA_TRY(exa_phantom_synapses(m->phantoms[0], &slab, &list, &count));
+        size_t count = 0;
+        EXA_TRY(list_slab(m, &slab, &list, &count));
         for (size_t i = 0; i < count; i++) {
             fprintf(f, "%llu,%llu", (unsigned long long)list[i].pre, (unsigned long long)list[i].post);
             print_voxel(f, list[i].center);
@@ -295,7 +374,7 @@ static exa_status check_files(const exa_cli_arguments *arguments) {
     return EXA_OK;
 }
 
-/* Everything under temporary names first, so that a failure leaves nothing. */
+/* Everything under temporary names first, so that a failure before the last moment leaves nothing. */
 static exa_status make_files(const exa_cli_arguments *arguments, making *m) {
     const char *table = exa_cli_text(arguments, "synapses");
     char temporary[EXA_PATH_BYTES];

@@ -60,9 +60,18 @@ static const exa_phantom_options defaults = {
     .mitochondria = 0.12,
 };
 
+/* The parameters that are not reals, and then those of the table. */
+static const char *const others[] = {"seed", "shape", "voxel"};
+enum { OTHERS = sizeof others / sizeof *others, SHAPE = 1 };
+
+static const char *parameter_name(int i) {
+    return i < OTHERS ? others[i] : parameters[i - OTHERS].name;
+}
+
 /* strtod and strtoll also take signs, spaces, hexadecimal and "nan". */
 static bool begins_plainly(const char *text) {
-    return text[0] >= '0' && text[0] <= '9' && text[1] != 'x' && text[1] != 'X';
+    const char *digit = text[0] == '.' ? text + 1 : text;
+    return *digit >= '0' && *digit <= '9' && text[1] != 'x' && text[1] != 'X';
 }
 
 static exa_status read_real(const char *name, const char *text, double low, double high, double *out) {
@@ -106,10 +115,10 @@ static exa_status read_triple(const char *name, const char *text, bool whole, do
 }
 
 static exa_status unknown_parameter(const char *name) {
-    const char *known[PARAMETERS + 3] = {"seed", "shape", "voxel"}, *near;
+    const char *known[OTHERS + PARAMETERS], *near;
 
-    for (int i = 0; i < PARAMETERS; i++) known[3 + i] = parameters[i].name;
-    near = exa_suggest(name, known, PARAMETERS + 3);
+    for (int i = 0; i < OTHERS + PARAMETERS; i++) known[i] = parameter_name(i);
+    near = exa_suggest(name, known, OTHERS + PARAMETERS);
     return EXA_FAIL(EXA_ERR_CONFIG,
                     "phantom: there is no parameter '%s'.%s%s%s Hint: `exaconn phantom --help` "
                     "lists them",
@@ -117,10 +126,8 @@ static exa_status unknown_parameter(const char *name) {
 }
 
 static exa_status refuse_second(const char *name, unsigned *given) {
-    static const char *const first[] = {"seed", "shape", "voxel"};
-
-    for (int i = 0; i < 3 + PARAMETERS; i++) {
-        if (strcmp(name, i < 3 ? first[i] : parameters[i - 3].name) != 0) continue;
+    for (int i = 0; i < OTHERS + PARAMETERS; i++) {
+        if (strcmp(name, parameter_name(i)) != 0) continue;
         EXA_CHECK(!(*given & 1u << i), EXA_ERR_CONFIG, "phantom: %s is given twice", name);
         *given |= 1u << i;
     }
@@ -157,10 +164,9 @@ static exa_status read_parameter(char *word, exa_phantom_options *o, unsigned *g
 }
 
 static exa_status read_part(const char *dataset, exa_phantom_part *part) {
-    if (dataset[0] == '/') dataset++;
-    if (strcmp(dataset, "raw") == 0) {
+    if (strcmp(dataset, "/raw") == 0) {
         *part = EXA_PHANTOM_RAW;
-    } else if (strcmp(dataset, "labels") == 0) {
+    } else if (strcmp(dataset, "/labels") == 0) {
         *part = EXA_PHANTOM_LABELS;
     } else {
         return EXA_FAIL(EXA_ERR_CONFIG, "phantom: there is no '%s' in it. Hint: name ...:/raw or ...:/labels",
@@ -186,12 +192,12 @@ exa_status exa_phantom_parse(const char *name, exa_phantom_options *options, exa
         *dataset = '\0';
         EXA_TRY(read_part(dataset + 1, &what));
     }
-    for (char *word = text; word && *word; word = next) {
+    for (char *word = text; word; word = next) {
         next = strchr(word, ',');
         if (next) *next++ = '\0';
         EXA_TRY(read_parameter(word, &o, &given));
     }
-    EXA_CHECK(given & 2u, EXA_ERR_CONFIG,
+    EXA_CHECK(given & 1u << SHAPE, EXA_ERR_CONFIG,
               "phantom: it has no shape. Hint: phantom:seed=7,shape=512x512x512 (z, y, x voxels)");
     *options = o;
     *part = what;
@@ -200,7 +206,13 @@ exa_status exa_phantom_parse(const char *name, exa_phantom_options *options, exa
 
 /* ---- create -------------------------------------------------------------------------------------------------- */
 
-static exa_status check_fractions(const exa_phantom_options *o) {
+static exa_status check_reals(const exa_phantom_options *o) {
+    for (int i = 0; i < PARAMETERS; i++) {
+        const parameter *p = &parameters[i];
+        double value = *(const double *)(const void *)((const char *)o + p->offset);
+        EXA_CHECK(value >= p->low && value <= p->high, EXA_ERR_RANGE, "phantom: %s=%g: %g to %g are possible",
+                  p->name, value, p->low, p->high);
+    }
     EXA_CHECK(o->somata + o->glia <= 1.0, EXA_ERR_RANGE,
               "phantom: somata=%g and glia=%g: a cell holds one or the other, so together they are at most 1",
               o->somata, o->glia);
@@ -211,8 +223,6 @@ static exa_status check_fractions(const exa_phantom_options *o) {
 static exa_status set_scale(exa_phantom *p) {
     const exa_phantom_options *o = &p->o;
 
-    EXA_CHECK(isfinite(o->pitch_nm) && o->pitch_nm >= 50.0 && o->pitch_nm <= 20000.0, EXA_ERR_RANGE,
-              "phantom: pitch=%g: 50 to 20000 nm are possible", o->pitch_nm);
     p->pitch_pm = (int64_t)floor(o->pitch_nm * 1e3 / 14.0 + 0.5) * 14;
     p->pitch = (float)((double)p->pitch_pm * 1e-3);
     for (int a = 0; a < 3; a++) {
@@ -252,7 +262,7 @@ exa_status exa_phantom_create(const exa_phantom_options *options, exa_isa isa, e
     p->isa = isa == EXA_ISA_AUTO ? exa_cpu_best_isa() : isa;
     EXA_CHECK_GOTO(fail, exa_cpu_has(p->isa), EXA_ERR_UNSUPPORTED, "this processor has no '%s' instructions",
                    exa_isa_name(p->isa));
-    EXA_GOTO(fail, check_fractions(options));
+    EXA_GOTO(fail, check_reals(options));
     EXA_GOTO(fail, set_scale(p));
     EXA_GOTO(fail, ph_prepare_ids(p));
     EXA_GOTO(fail, exa_calloc(1, sizeof *p->scene, "a phantom's block", &p->scene));
@@ -588,7 +598,7 @@ static exa_status list_block(reading *r, const exa_box *block, void *context) {
     return EXA_OK;
 }
 
-static int by_center(const void *pa, const void *pb) {
+int exa_phantom_synapse_order(const void *pa, const void *pb) {
     const exa_phantom_synapse *a = pa, *b = pb;
 
     for (int k = 0; k < 3; k++) {
@@ -610,7 +620,7 @@ exa_status exa_phantom_synapses(exa_phantom *phantom, const exa_box *box, exa_ph
         free(found.items);
         return st;
     }
-    if (found.count) qsort(found.items, found.count, sizeof *found.items, by_center);
+    if (found.count) qsort(found.items, found.count, sizeof *found.items, exa_phantom_synapse_order);
     *list = found.items;
     *count = found.count;
     return EXA_OK;

@@ -50,6 +50,7 @@ expect 2 'name a file' -- "$EXACONN" phantom "$spec" --synapses -
 mkfifo "$work/pipe"
 expect 1 'no ordinary file' -- "$EXACONN" phantom "$spec" --synapses "$work/pipe" --force
 check "a pipe is left alone" test -p "$work/pipe"
+expect 2 '...:/labels' -- "$EXACONN" phantom shape=32:labels -o "$work/no.h5:/raw"
 expect 2 'names a part' -- "$EXACONN" phantom "$spec:/labels" -o "$work/no.h5:/raw"
 expect 2 'too much for files' 'hint: .*--box' -- "$EXACONN" phantom "$huge" -o "$work/no.h5:/raw"
 expect 2 '64-bit ids' -- "$EXACONN" info "$huge,pitch=50"
@@ -64,6 +65,15 @@ for signal in INT TERM; do
     check "$signal: exit 5 ($rc)" test $rc -eq 5
     check "$signal: says so" grep -q 'stopped by signal' "$work/err"
 done
+# A wide table: its slabs are made in pieces, and the first signal is heard between them.
+bash -c 'exec "$0" phantom "$1" --synapses "$2.csv" --threads 1 2>"$3"' "$EXACONN" shape=64x200000x200000 "$work/no.h5" "$work/err" &
+pid=$!
+for _ in $(seq 200); do ls "$work"/no.h5.csv.tmp-* >/dev/null 2>&1 && break; sleep 0.02; done
+kill -TERM $pid
+( sleep 60; kill -KILL $pid ) 2>/dev/null & guard=$!
+wait $pid; rc=$?
+kill $guard 2>/dev/null
+check "TERM in a wide table: exit 5 ($rc)" test $rc -eq 5
 check "nothing is left of refused ones" test -z "$(find "$work" -name 'no.h5*' -o -name '*.tmp*')"
 expect 0 -- "$EXACONN" phantom "$spec" -o "$work/raw.h5:/raw" --force
 finish

@@ -11,6 +11,7 @@ import signal
 import subprocess
 import sys
 import tempfile
+import unittest.mock
 
 import h5py
 import hdf5plugin
@@ -56,6 +57,8 @@ def make_tissue(path):
         f['real_labels'] = labels.astype('f4')
         f['constant'] = np.full(labels.shape, 7, 'u1')
         f['flat'] = raw[0]
+        f['odd_size'] = raw.astype('u1')
+        f['odd_size'].attrs['voxel_size_nm'] = 8.
 
 
 def start(tissue, work, options=TRAINING, launcher=(), **more):
@@ -108,7 +111,10 @@ def check_training(tissue, folder):
         assert f.attrs['weights_sha256'] == g.attrs['weights_sha256']
     resumed = [json.loads(line)['step'] for line in (broken / 'log.jsonl').read_text().splitlines()]
     assert resumed == sorted(set(resumed)) and resumed[-1] == 110, resumed
-    before = sha(broken / 'weights.h5')
+    before, other = sha(broken / 'weights.h5'), folder / 'elsewhere.h5'
+    for _ in range(2):  # its own result may be replaced
+        assert f'is {other}' in finish(start(tissue, broken, f'{TRAINING} --output {other}'))
+    assert sha(other) == before
     assert 'complete' in finish(start(tissue, broken)) and sha(broken / 'weights.h5') == before
     return work / 'weights.h5'
 
@@ -201,7 +207,10 @@ def check_errors(tissue, folder):
     for options, word in (('--fov 9,10,9', 'fov on axis y is 10'), ('--features 12', 'multiple of 8'),
                           ('--deltas 2,2,5', 'deltas on axis x'), ('--depth 0', '--depth'), ('--fov 9,9', '--fov'),
                           ('--wurks 3', '--wurks'), ('--box 0,0,0,9,9,9 --box all', '1 --data but 2 --box'),
-                          ('--steps 0', '--steps'), ('--move-threshold 0.99', 'init-activation')):
+                          ('--steps 0', '--steps'), ('--batch 1000000000', '--batch'),
+                          ('--seed 99999999999999999999', '--seed'), (f'--output {tissue}', "not this training's result"),
+                          (f'--output {folder}', 'is a folder'), ('--output /nowhere/w.h5', 'no folder'),
+                          ('--move-threshold 0.99', 'init-activation')):
         assert word in call(tissue, work, f'{NETWORK} {options}', 2), (options, word)
     small = f'{NETWORK} --box 0,0,0,10,48,48'
     for data, options, word in ((('/nowhere.h5:/raw', f'{tissue}:/labels'), NETWORK, '/nowhere.h5'),
@@ -211,6 +220,7 @@ def check_errors(tissue, folder):
                                 ((f'{tissue}:/raw', f'{tissue}:/other_shape'), NETWORK, '48,48,48'),
                                 ((f'{tissue}:/raw', f'{tissue}:/no_labels'), NETWORK, 'no labelled object'),
                                 ((f'{tissue}:/raw', f'{tissue}:/real_labels'), NETWORK, 'integers'),
+                                ((f'{tissue}:/odd_size', f'{tissue}:/labels'), NETWORK, 'voxel_size_nm'),
                                 ((f'{tissue}:/constant', f'{tissue}:/labels'), NETWORK, 'same everywhere'),
                                 (None, small, '10,48,48'), (None, f'{NETWORK} --box 0,0,9,48,48,48', 'not inside')):
         assert word in call(tissue, work, options, 4, data), (options, word)
@@ -219,6 +229,13 @@ def check_errors(tissue, folder):
     assert '--features: 8 there, 16 here' in call(tissue, folder / 'straight', straight, 2)
     other = (f'{tissue}:/raw', f'{tissue}:/labels')
     assert 'the voxels' in call(tissue, folder / 'straight', TRAINING + ' --box 0,0,0,40,48,48', 2, other)
+    (folder / 'foreign').mkdir()
+    (folder / 'foreign/weights.h5').write_bytes(b'of somebody else')
+    assert 'no training that goes on' in call(tissue, folder / 'foreign', TRAINING, 2)
+    assert (folder / 'foreign/weights.h5').read_bytes() == b'of somebody else'
+    for error in (MemoryError('none left'), RuntimeError("DefaultCPUAllocator: can't allocate memory")):
+        with unittest.mock.patch.object(train_ffn.Training, 'take_step', side_effect=error):
+            assert 'out of memory' in call(tissue, folder / f'large{type(error).__name__}', TRAINING, 1)
     (folder / 'damaged').mkdir()
     (folder / 'damaged/checkpoint.pt').write_bytes(b'not a checkpoint')
     assert 'checkpoint' in call(tissue, folder / 'damaged', TRAINING, 4)

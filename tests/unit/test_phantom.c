@@ -5,6 +5,8 @@
 #include "exaconn/cpu.h"
 #include "exaconn/hash.h"
 #include "exaconn/phantom.h"
+
+#include <math.h>
 #include "exaconn/volume.h"
 
 #include <stdlib.h>
@@ -193,7 +195,8 @@ static void test_labels_do_not_depend_on_tiles(void **state) {
     size_t differing = 0, compared = 0;
     exa_phantom *coarse =
         phantom_of("phantom:seed=3,shape=20000,voxel=12,somata=1,glia=0,vacant=0,empty=0", EXA_ISA_AUTO);
-    exa_phantom *fine = phantom_of("phantom:seed=3,shape=60000,voxel=4,somata=1,glia=0,vacant=0,empty=0", EXA_ISA_AUTO);
+    exa_phantom *fine =
+        phantom_of("phantom:seed=3,shape=60000,voxel=4,somata=1,glia=0,vacant=0,empty=0", EXA_ISA_AUTO);
     (void)state;
     for (int k = 0; k < 150; k++) {
         exa_box a, b;
@@ -378,6 +381,8 @@ static void test_names(void **state) {
     assert_true(o.seed == UINT64_MAX && part == EXA_PHANTOM_LABELS && o.noise == 0.0);
     assert_true(o.shape[0] == 1 && o.shape[1] == 2 && o.shape[2] == 3);
     assert_true(o.voxel_nm[0] == 30.0 && o.voxel_nm[1] == 6.0 && o.voxel_nm[2] == 6.5);
+    assert_ok(exa_phantom_parse("phantom:shape=64,noise=.5", &o, &part));
+    assert_true(o.noise == 0.5);
     assert_ok(exa_phantom_parse("phantom:shape=64", &o, &part));
     assert_true(part == EXA_PHANTOM_RAW && o.shape[0] == 64 && o.shape[2] == 64);
 }
@@ -385,7 +390,7 @@ static void test_names(void **state) {
 static void test_wrong_names(void **state) {
     static const struct {
         const char *name, *says;
-    } wrong[] = {{"phantom:", "no shape"},
+    } wrong[] = {{"phantom:", "name=value"},
                  {"phantom:seed=1", "no shape"},
                  {"phantom:shape=64,sede=2", "'seed'"},
                  {"phantom:shape=64,seed=-2", "seed=-2"},
@@ -398,7 +403,11 @@ static void test_wrong_names(void **state) {
                  {"phantom:shape=64,seed= -2", "seed= -2"},
                  {"phantom:shape=64,voxel=0x10", "one number, or three"},
                  {"phantom:shape=64,shape=32", "given twice"},
-                 {"phantom:shape=64:/seg", "no 'seg'"},
+                 {"phantom:shape=64:/seg", "no '/seg'"},
+                 {"phantom:shape=64:labels", "...:/labels"},
+                 {"phantom:shape=64,", "name=value"},
+                 {"phantom:,shape=64", "name=value"},
+                 {"phantom:shape=64,noise=.", "from 0 to 64"},
                  {"phantom:shape=99999999999999999999", "shape="}};
     exa_phantom_options o;
     exa_phantom_part part;
@@ -424,6 +433,26 @@ static void test_impossible_sizes(void **state) {
     (void)state;
     for (size_t i = 0; i < sizeof names / sizeof *names; i++) {
         assert_ok(exa_phantom_parse(names[i], &o, &part));
+        assert_int_equal(exa_phantom_create(&o, EXA_ISA_AUTO, &p), EXA_ERR_RANGE);
+        assert_null(p);
+    }
+}
+
+/* Options that no name can give, from a C caller. */
+static void test_impossible_options(void **state) {
+    exa_phantom_options good, o;
+    exa_phantom_part part;
+    exa_phantom *p = NULL;
+
+    (void)state;
+    assert_ok(exa_phantom_parse("phantom:shape=64", &good, &part));
+    for (int i = 0; i < 5; i++) {
+        o = good;
+        if (i == 0) o.noise = NAN;
+        if (i == 1) o.vacant = 0.95;
+        if (i == 2) o.pitch_nm = INFINITY;
+        if (i == 3) o.missing = -0.1;
+        if (i == 4) o.voxel_nm[1] = NAN;
         assert_int_equal(exa_phantom_create(&o, EXA_ISA_AUTO, &p), EXA_ERR_RANGE);
         assert_null(p);
     }
@@ -472,6 +501,7 @@ int main(void) {
         cmocka_unit_test(test_names),
         cmocka_unit_test(test_wrong_names),
         cmocka_unit_test(test_impossible_sizes),
+        cmocka_unit_test(test_impossible_options),
         cmocka_unit_test(test_as_a_volume),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
