@@ -59,6 +59,8 @@ typedef struct exa_canvas_counters {
     int64_t voxels_overlapping; /* over the threshold but already taken */
 } exa_canvas_counters;
 
+void exa_canvas_counters_add(exa_canvas_counters *to, const exa_canvas_counters *from);
+
 typedef struct exa_canvas exa_canvas;
 
 typedef struct exa_canvas_options {

@@ -70,6 +70,15 @@ typedef struct exa_job {
         int64_t start[3];     /* zyx voxels of the volume */
         exa_job_triple shape; /* zyx voxels; not given = to the volume's end */
     } box;
+    struct {
+        exa_job_triple shape; /* zyx voxels of a chunk's core; not given = the box is one piece */
+        int64_t halo[3];      /* zyx voxels around it */
+    } chunks;
+    struct {
+        exa_job_triple rim; /* zyx voxels; not given = half the FOV */
+        int64_t min_voxels;
+        double min_fraction, min_jaccard;
+    } stitching;
     exa_job_reals3 voxel_size_nm; /* not given = what the volume says, or unknown */
     struct {
         char *volume;

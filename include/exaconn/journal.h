@@ -56,10 +56,11 @@ typedef struct exa_journal_damage {
 exa_status exa_journal_create(const char *path, const exa_journal_owner *owner, int zstd_level,
                               exa_journal **journal);
 
-/* Appends a record. It is durable after the next exa_journal_sync. If it cannot be written (disk full), what was
+/* Appends a record; `record`, if not NULL, is what a reader would say of it. It is durable after the next
+ * exa_journal_sync. If it cannot be written (disk full), what was
  * written of it is taken back, the journal stays usable, and the call may be repeated. */
 exa_status exa_journal_append(exa_journal *journal, uint32_t kind, exa_chunkid chunk, const void *payload,
-                              size_t size);
+                              size_t size, exa_journal_record *record);
 
 /* fdatasync. If it fails nobody knows what of the last records is on disk, and a second call might wrongly succeed:
  * the journal refuses everything from then on, and the records since the last success belong into a new one. */

@@ -2,6 +2,7 @@
 #ifndef EXACONN_PLAN_H
 #define EXACONN_PLAN_H
 
+#include "exaconn/chunk_grid.h"
 #include "exaconn/ffn_model.h"
 #include "exaconn/job.h"
 #include "exaconn/volume.h"
@@ -18,11 +19,11 @@ typedef struct exa_companion {
 
 /* A job's inputs, opened and checked against each other. */
 typedef struct exa_inputs {
-    exa_ffn_model *model; /* owned; its options, mean and stddev already carry the job's overrides */
-    exa_volume *volume;   /* owned */
-    exa_volume_info info; /* of the volume */
-    exa_box box;          /* to be segmented, in the volume */
-    int64_t voxels;
+    exa_ffn_model *model;    /* owned; its options, mean and stddev already carry the job's overrides */
+    exa_volume *volume;      /* owned */
+    exa_volume_info info;    /* of the volume */
+    exa_box box;             /* to be segmented, in the volume */
+    int64_t voxels;          /* INT64_MAX if there are more, which only a job with chunks may have */
     exa_dtype dtype;         /* of the raw voxels in memory */
     double voxel_size_nm[3]; /* 0 = unknown */
     exa_companion mask, initial;
@@ -58,6 +59,13 @@ typedef struct exa_plan {
 
 /* `threads` as exa_plan_threads gives them. */
 void exa_plan_make(const exa_job *job, const exa_inputs *inputs, int threads, exa_plan *plan);
+
+/* The job's chunks; one that is the whole box if the job names none. */
+exa_status exa_plan_grid(const exa_job *job, const exa_inputs *inputs, exa_chunk_grid *grid);
+
+/* What one chunk of the job needs: `plan` of inputs whose box is the largest that a chunk can have. */
+exa_status exa_plan_chunk(const exa_job *job, const exa_inputs *inputs, const exa_chunk_grid *grid, int threads,
+                          exa_plan *plan);
 
 /* EXA_ERR_MEMORY, saying what needs how much, if the plan does not fit. */
 exa_status exa_plan_check_memory(const exa_plan *plan);

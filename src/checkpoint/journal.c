@@ -133,7 +133,8 @@ static exa_status check_usable(const exa_journal *j) {
     return EXA_OK;
 }
 
-exa_status exa_journal_append(exa_journal *j, uint32_t kind, exa_chunkid chunk, const void *payload, size_t size) {
+exa_status exa_journal_append(exa_journal *j, uint32_t kind, exa_chunkid chunk, const void *payload, size_t size,
+                              exa_journal_record *written) {
     exa_journal_record record = {.chunk = chunk,
                                  .size = size,
                                  .offset = j->end,
@@ -158,6 +159,7 @@ exa_status exa_journal_append(exa_journal *j, uint32_t kind, exa_chunkid chunk, 
     }
     j->end += sizeof header + record.stored_size;
     j->sequence++;
+    if (written) *written = record;
     return EXA_OK;
 }
 

@@ -11,35 +11,68 @@
 typedef struct plan_facts {
     const exa_job *job;
     exa_inputs inputs;
-    exa_plan plan;
+    exa_plan plan; /* of one chunk; a job without chunks is one */
+    exa_chunk_grid grid;
+    double voxels, steps; /* of all chunks, halos included in the steps */
     int threads;
     bool fits;
 } plan_facts;
 
+/* Exactly, beyond 64 bits, too. */
+static const char *format_voxels(const exa_box *b, char out[64]) {
+    unsigned __int128 n = (unsigned __int128)b->shape[0] * (unsigned __int128)b->shape[1];
+    char *p = out + 63;
+
+    if (b->shape[2] && n > ~(unsigned __int128)0 / (unsigned __int128)b->shape[2]) return "more than 2^128";
+    n *= (unsigned __int128)b->shape[2];
+    *p = '\0';
+    do {
+        *--p = (char)('0' + (int)(n % 10));
+        n /= 10;
+    } while (n);
+    return p;
+}
+
+static void print_chunks(const plan_facts *f) {
+    const exa_chunk_grid *g = &f->grid;
+    char a[32];
+
+    printf("chunks     %lld x %lld x %lld = %llu of %lld x %lld x %lld voxels, halo %lld,%lld,%lld\n",
+           (long long)g->count[0], (long long)g->count[1], (long long)g->count[2], (unsigned long long)g->chunks,
+           (long long)g->core[0], (long long)g->core[1], (long long)g->core[2], (long long)g->halo[0],
+           (long long)g->halo[1], (long long)g->halo[2]);
+    printf("supervoxels  up to %llu in a chunk: its number times 2^%d, plus one of these\n",
+           (1ull << g->local_bits) - 1, g->local_bits);
+    printf("journals   at most %s before compression\n",
+           exa_format_bytes(4.0 * (double)(f->plan.output_bytes_max / 8) * (double)g->chunks, a));
+}
+
 static void print_text(const plan_facts *f) {
     const exa_plan *p = &f->plan;
     const exa_box *b = &f->inputs.box;
-    char a[32], c[32], d[32];
+    char a[32], c[32], d[32], voxels[64];
 
     printf("volume     %s, %s\n", f->job->volume, f->inputs.info.type_name);
-    printf("box        start %lld,%lld,%lld shape %lld,%lld,%lld (z,y,x): %lld voxels\n", (long long)b->start[0],
+    printf("box        start %lld,%lld,%lld shape %lld,%lld,%lld (z,y,x): %s voxels\n", (long long)b->start[0],
            (long long)b->start[1], (long long)b->start[2], (long long)b->shape[0], (long long)b->shape[1],
-           (long long)b->shape[2], (long long)f->inputs.voxels);
+           (long long)b->shape[2], format_voxels(b, voxels));
+    if (f->job->chunks.shape.given) print_chunks(f);
     printf("network    depth %d, %d features, %.2f GFLOP a step\n", f->inputs.model->depth,
            f->inputs.model->features, p->flops_per_step * 1e-9);
     printf("memory     %s peak: %.1f bytes a voxel + %s for the network; available %s%s\n",
            exa_format_bytes((double)p->peak_bytes, a), p->bytes_per_voxel,
            exa_format_bytes((double)p->network_bytes, c), exa_format_bytes((double)p->available_bytes, d),
            f->fits ? "" : "  ** does not fit **");
-    printf("output     at most %s before compression\n", exa_format_bytes((double)p->output_bytes_max, a));
+    printf("output     at most %s before compression\n",
+           exa_format_bytes((f->job->segmentation.probability_map ? 9.0 : 8.0) * f->voxels, a));
     printf("steps      about %.0f (estimate: %.3f per %lldx%lldx%lld cell that a FOV centre can reach, as "
            "published for FIB-25)\n",
-           p->steps, EXA_PLAN_STEPS_PER_CELL, (long long)f->inputs.model->deltas[0],
+           f->steps, EXA_PLAN_STEPS_PER_CELL, (long long)f->inputs.model->deltas[0],
            (long long)f->inputs.model->deltas[1], (long long)f->inputs.model->deltas[2]);
     if (p->seconds_per_step > 0) {
         printf("time       about %s with %d threads here: %.1f ms a step (measured), %.1f core-hours\n",
-               exa_format_duration(p->steps * p->seconds_per_step, a), f->threads, p->seconds_per_step * 1e3,
-               p->steps * p->seconds_per_step * f->threads / 3600.0);
+               exa_format_duration(f->steps * p->seconds_per_step, a), f->threads, p->seconds_per_step * 1e3,
+               f->steps * p->seconds_per_step * f->threads / 3600.0);
     } else {
         printf("time       not measured; --measure times a few steps on this machine\n");
     }
@@ -50,19 +83,21 @@ static exa_status print_json(const plan_facts *f) {
     cJSON *o = cJSON_CreateObject();
     char *text;
 
-    cJSON_AddNumberToObject(o, "voxels", (double)f->inputs.voxels);
+    cJSON_AddNumberToObject(o, "voxels", f->voxels);
+    cJSON_AddNumberToObject(o, "chunks", (double)f->grid.chunks);
+    cJSON_AddNumberToObject(o, "supervoxel_local_bits", f->grid.local_bits);
     cJSON_AddNumberToObject(o, "peak_bytes", (double)p->peak_bytes);
     cJSON_AddNumberToObject(o, "network_bytes", (double)p->network_bytes);
     cJSON_AddNumberToObject(o, "bytes_per_voxel", p->bytes_per_voxel);
     cJSON_AddNumberToObject(o, "available_bytes", (double)p->available_bytes);
     cJSON_AddBoolToObject(o, "fits", f->fits);
-    cJSON_AddNumberToObject(o, "output_bytes_max", (double)p->output_bytes_max);
-    cJSON_AddNumberToObject(o, "steps_estimate", p->steps);
+    cJSON_AddNumberToObject(o, "output_bytes_max", (f->job->segmentation.probability_map ? 9.0 : 8.0) * f->voxels);
+    cJSON_AddNumberToObject(o, "steps_estimate", f->steps);
     cJSON_AddNumberToObject(o, "flops_per_step", p->flops_per_step);
     cJSON_AddNumberToObject(o, "threads", f->threads);
     if (p->seconds_per_step > 0) {
         cJSON_AddNumberToObject(o, "seconds_per_step", p->seconds_per_step);
-        cJSON_AddNumberToObject(o, "seconds_estimate", p->steps * p->seconds_per_step);
+        cJSON_AddNumberToObject(o, "seconds_estimate", f->steps * p->seconds_per_step);
     }
     text = cJSON_Print(o);
     cJSON_Delete(o);
@@ -78,7 +113,11 @@ static exa_status plan_job(const exa_cli_arguments *arguments, const exa_job *jo
 
     EXA_TRY(exa_plan_threads(job, &f.threads));
     EXA_TRY(exa_inputs_open(job, &f.inputs));
-    exa_plan_make(job, &f.inputs, f.threads, &f.plan);
+    EXA_GOTO(done, exa_plan_grid(job, &f.inputs, &f.grid));
+    EXA_GOTO(done, exa_plan_chunk(job, &f.inputs, &f.grid, f.threads, &f.plan));
+    f.voxels = 1.0;
+    for (int a = 0; a < 3; a++) f.voxels *= (double)f.inputs.box.shape[a];
+    f.steps = f.plan.steps * (double)f.grid.chunks;
     f.fits = f.plan.peak_bytes <= f.plan.available_bytes;
     if (exa_cli_has(arguments, "measure")) EXA_GOTO(done, exa_plan_measure(job, &f.inputs, &f.plan));
     if (exa_cli_has(arguments, "json")) {

@@ -568,3 +568,11 @@ bool exa_canvas_limit_reached(const exa_canvas *c) {
 double exa_canvas_seconds(const exa_canvas *c) {
     return c->seconds;
 }
+
+void exa_canvas_counters_add(exa_canvas_counters *to, const exa_canvas_counters *from) {
+#define ADD(name) to->name += from->name
+    ADD(seeds), ADD(floods), ADD(steps), ADD(objects), ADD(skip_threshold), ADD(skip_invalid_pos);
+    ADD(skip_restricted), ADD(near_segment), ADD(seed_got_too_weak), ADD(weak), ADD(too_small), ADD(no_step);
+    ADD(voxels_segmented), ADD(voxels_initial), ADD(voxels_overlapping);
+#undef ADD
+}

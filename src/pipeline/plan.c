@@ -65,9 +65,12 @@ static exa_status check_box(const exa_job *job, exa_inputs *in) {
             "a larger box",
             (long long)in->box.shape[a], "zyx"[a], (long long)in -> model -> fov[a]);
     }
-    if (exa_box_voxels(&in->box, &in->voxels) != EXA_OK)
+    if (exa_box_voxels(&in->box, &in->voxels) == EXA_OK) return EXA_OK;
+    in->voxels = INT64_MAX;
+    if (!job->chunks.shape.given)
         return EXA_FAIL(EXA_ERR_RANGE,
-                        "the box of '%s' has more than 2^63 - 1 voxels. Hint: choose a part of it with \"box\"",
+                        "the box of '%s' has more than 2^63 - 1 voxels. Hint: choose a part of it with \"box\", or "
+                        "cut it with \"chunks\"",
                         job->volume);
     return EXA_OK;
 }
@@ -175,8 +178,16 @@ static exa_status check_points(const exa_inputs *in) {
     return EXA_OK;
 }
 
+static exa_status check_chunks(const exa_job *job) {
+    if (!job->chunks.shape.given) return EXA_OK;
+    EXA_CHECK(!job->initial_segmentation, EXA_ERR_UNSUPPORTED,
+              "initial_segmentation together with chunks.shape is not possible yet. Hint: leave one of them out");
+    return EXA_OK;
+}
+
 static exa_status open_inputs(const exa_job *job, exa_inputs *in) {
     EXA_TRY(check_backend(job));
+    EXA_TRY(check_chunks(job));
     EXA_TRY(exa_ffn_model_read(job->weights, &in->model));
     apply_overrides(job, in->model);
     EXA_TRY(check_thresholds(in));
@@ -287,6 +298,33 @@ void exa_plan_make(const exa_job *job, const exa_inputs *in, int threads, exa_pl
     plan->steps = EXA_PLAN_STEPS_PER_CELL * cells;
     plan->flops_per_step = exa_ffn_model_flops(m);
     plan->output_bytes_max = voxels * 8 + map;
+}
+
+exa_status exa_plan_grid(const exa_job *job, const exa_inputs *in, exa_chunk_grid *grid) {
+    const exa_coord none[3] = {0, 0, 0};
+    const bool cut = job->chunks.shape.given;
+    int64_t least_segment = in->model->options.min_segment_size, voxels = in->voxels;
+
+    /* First with room for one segment each, to learn how large a chunk can be. */
+    EXA_TRY(exa_chunk_grid_make(&in->box, cut ? job->chunks.shape.value : in->box.shape,
+                                cut ? job->chunks.halo : none, in->model->fov, 1, grid));
+    if (cut) EXA_TRY(exa_chunk_grid_voxels_max(grid, &voxels));
+    return exa_chunk_grid_make(&in->box, grid->core, grid->halo, grid->least,
+                               (uint64_t)(voxels / (least_segment > 1 ? least_segment : 1)), grid);
+}
+
+exa_status exa_plan_chunk(const exa_job *job, const exa_inputs *in, const exa_chunk_grid *grid, int threads,
+                          exa_plan *plan) {
+    exa_inputs chunk = *in;
+
+    for (int a = 0; a < 3; a++) {
+        exa_coord extent = grid->core[a] + 2 * grid->halo[a];
+        if (extent < grid->least[a]) extent = grid->least[a];
+        if (extent < chunk.box.shape[a]) chunk.box.shape[a] = extent;
+    }
+    EXA_TRY(exa_box_voxels(&chunk.box, &chunk.voxels));
+    exa_plan_make(job, &chunk, threads, plan);
+    return EXA_OK;
 }
 
 exa_status exa_plan_check_memory(const exa_plan *plan) {

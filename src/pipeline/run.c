@@ -32,7 +32,13 @@ static void catch_signals(bool on) {
     if (on) stop_signal = 0;
 }
 
-static exa_status check_stop(void) {
+exa_status exa_run_check_stop(const exa_run_work *w) {
+    if (stop_signal && w->store)
+        return EXA_FAIL(
+            EXA_ERR_CANCELLED,
+            "stopped by signal %d (%s); %llu of %llu chunks are done. Hint: the same command goes on there",
+            (int)stop_signal, strsignal((int)stop_signal), (unsigned long long)exa_chunk_store_count(w->store),
+            (unsigned long long)w->grid.chunks);
     EXA_CHECK(!stop_signal, EXA_ERR_CANCELLED,
               "stopped by signal %d (%s); nothing was written. Hint: the same command "
               "begins again",
@@ -46,8 +52,8 @@ static exa_status check_ranks(void) {
     EXA_TRY(exa_comm_init());
     EXA_CHECK(
         exa_comm_size() == 1, EXA_ERR_CONFIG,
-        "%d ranks were started, but this version segments a box on one. Hint: start one rank (mpirun -n 1) and "
-        "let it use the cores as threads; several ranks come with chunked runs",
+        "%d ranks were started, but this version segments on one. Hint: start one rank (mpirun -n 1) and "
+        "let it use the cores as threads",
         exa_comm_size());
     return EXA_OK;
 }
@@ -68,11 +74,17 @@ static exa_status start_network(exa_run_work *w) {
     return EXA_OK;
 }
 
-/* Seeds named by the user are voxels of the volume; the canvas counts from the box's start. */
-static exa_status points_in_box(const exa_inputs *in, exa_coord **points) {
+/* Seeds named by the user are voxels of the volume; the canvas counts from the box's start, and takes those inside.
+ */
+static exa_status points_in_box(const exa_inputs *in, exa_coord **points, size_t *count) {
+    *count = 0;
     EXA_TRY(exa_alloc(3 * in->point_count, sizeof(exa_coord), "the list of seeds", points));
     for (size_t i = 0; i < in->point_count; i++) {
-        for (int a = 0; a < 3; a++) (*points)[3 * i + (size_t)a] = in->points[i][a] - in->box.start[a];
+        const int64_t *p = in->points[i];
+        const exa_box voxel = {{p[0], p[1], p[2]}, {1, 1, 1}};
+        if (!exa_box_inside(&voxel, &in->box)) continue;
+        for (int a = 0; a < 3; a++) (*points)[3 * *count + (size_t)a] = p[a] - in->box.start[a];
+        ++*count;
     }
     return EXA_OK;
 }
@@ -81,19 +93,22 @@ static exa_status make_seeds(exa_run_work *w, exa_seed_list *seeds) {
     const exa_job *job = w->job;
     exa_seed_options o = {.policy = (exa_seed_policy)job->seeds.policy,
                           .offsets = job->seeds.offsets,
-                          .offset_count = (int)job->seeds.offset_count,
-                          .point_count = w->inputs.point_count};
+                          .offset_count = (int)job->seeds.offset_count};
     exa_coord *points = NULL;
     double began = exa_clock_now();
     size_t too_near = 0;
     exa_status st = EXA_OK;
 
     memcpy(o.step, job->seeds.step, sizeof o.step);
-    EXA_GOTO(done, points_in_box(&w->inputs, &points));
+    EXA_GOTO(done, points_in_box(&w->inputs, &points, &o.point_count));
     o.points = points;
     EXA_GOTO(done,
              exa_seed_make(&o, &w->image, w->excluded, w->inputs.model->fov, w->pool, NULL, seeds, &too_near));
-    w->times.seed_s = exa_clock_now() - began;
+    w->times.seed_s += exa_clock_now() - began;
+    if (w->store) {
+        EXA_DEBUG("seeds: %zu", seeds->count);
+        goto done;
+    }
     if (too_near) EXA_WARN("%zu listed seeds are nearer to the border than half a FOV and are left out", too_near);
     EXA_INFO("seeds: %zu by policy %s in %.1f s", seeds->count, exa_seed_policy_name(o.policy), w->times.seed_s);
     if (seeds->count == 0)
@@ -103,7 +118,7 @@ done:
     return st;
 }
 
-static exa_status make_canvas(exa_run_work *w) {
+exa_status exa_run_make_canvas(exa_run_work *w) {
     const exa_job *job = w->job;
     exa_canvas_options o = {.ffn = w->inputs.model->options,
                             .probability_map = job->segmentation.probability_map,
@@ -123,50 +138,58 @@ static exa_status make_canvas(exa_run_work *w) {
 
 /* ---- the flood ----------------------------------------------------------------------------------------------- */
 
-typedef struct tick_context {
-    exa_run_work *work;
-    exa_progress *progress;
-} tick_context;
-
 static void report_progress(const exa_progress_state *state, double elapsed_s, double eta_s, void *context) {
+    exa_run_work *w = context;
+
     (void)state;
     (void)elapsed_s;
+    if (w->store)
+        EXA_INFO("chunks: %llu of %llu", (unsigned long long)exa_chunk_store_count(w->store),
+                 (unsigned long long)w->grid.chunks);
     /* A status file that cannot be written must not end a run that goes well. */
-    if (exa_run_write_status(context, "running", eta_s) != EXA_OK) EXA_WARN("%s", exa_error_last()->message);
+    if (exa_run_write_status(w, "running", eta_s) != EXA_OK) EXA_WARN("%s", exa_error_last()->message);
+}
+
+exa_canvas_counters exa_run_counters(const exa_run_work *w) {
+    exa_canvas_counters sum = w->before;
+
+    if (w->canvas) exa_canvas_counters_add(&sum, exa_canvas_get_counters(w->canvas));
+    return sum;
 }
 
 static exa_status tick(void *context) {
-    tick_context *t = context;
-    const exa_canvas_counters *c = exa_canvas_get_counters(t->work->canvas);
-    const exa_progress_state state = {.seeds_done = (int64_t)exa_canvas_seeds_done(t->work->canvas),
-                                      .seeds = (int64_t)exa_canvas_seed_count(t->work->canvas),
-                                      .objects = c->objects,
-                                      .steps = c->steps,
-                                      .steps_expected = t->work->plan.steps,
-                                      .voxels_filled = c->voxels_segmented + c->voxels_initial,
-                                      .voxels = t->work->inputs.voxels};
-    exa_progress_update(t->progress, &state);
-    return check_stop();
+    exa_run_work *w = context;
+    const exa_canvas_counters c = exa_run_counters(w);
+    const exa_progress_state state = {.seeds_done = (int64_t)exa_canvas_seeds_done(w->canvas),
+                                      .seeds = w->store ? 0 : (int64_t)exa_canvas_seed_count(w->canvas),
+                                      .objects = c.objects,
+                                      .steps = c.steps,
+                                      .steps_expected = w->plan.steps,
+                                      .voxels_filled = c.voxels_segmented + c.voxels_initial,
+                                      .voxels = w->flooded_voxels};
+    exa_progress_update(w->progress, &state);
+    return exa_run_check_stop(w);
 }
 
-static exa_status flood(exa_run_work *w) {
-    tick_context context = {.work = w};
-    exa_flood_times times = {0};
-    exa_status st = EXA_OK;
+exa_status exa_run_begin_progress(exa_run_work *w) {
+    return exa_progress_create(w->job->progress.interval_s, report_progress, w, &w->progress);
+}
 
-    EXA_TRY(exa_progress_create(w->job->progress.interval_s, report_progress, w, &context.progress));
-    EXA_GOTO(done, exa_flood_run(w->net, &w->canvas, 1, tick, &context, &times));
-    w->times.flood_s = times.total_s;
-    w->times.network_s = times.network_s;
-done:
-    exa_progress_destroy(&context.progress);
-    return st;
+exa_status exa_run_flood(exa_run_work *w) {
+    exa_flood_times times = {0};
+
+    EXA_TRY(exa_flood_run(w->net, &w->canvas, 1, tick, w, &times));
+    w->times.flood_s += times.total_s;
+    w->times.network_s += times.network_s;
+    w->times.canvas_s += exa_canvas_seconds(w->canvas);
+    w->limited = w->limited || exa_canvas_limit_reached(w->canvas);
+    return EXA_OK;
 }
 
 /* ---- a whole run --------------------------------------------------------------------------------------------- */
 
 static void print_summary(const exa_run_work *w) {
-    const exa_canvas_counters *c = exa_canvas_get_counters(w->canvas);
+    const exa_canvas_counters counters = exa_run_counters(w), *c = &counters;
     char path[EXA_PATH_BYTES] = "", time_text[32];
 
     exa_run_directory_path(w->directory, "segmentation.h5", path);
@@ -174,10 +197,9 @@ static void print_summary(const exa_run_work *w) {
         "done in %s: %lld objects of %lld floods, %lld steps (%.1f/s), %.1f %% of the voxels labelled, %.0f kvox/s",
         exa_format_duration(w->times.total_s, time_text), (long long)c->objects, (long long)c->floods,
         (long long)c->steps, w->times.flood_s > 0 ? (double)c->steps / w->times.flood_s : 0.0,
-        100.0 * (double)(c->voxels_segmented + c->voxels_initial) / (double)w->inputs.voxels,
-        (double)w->inputs.voxels / w->times.total_s / 1e3);
+        100.0 * (double)w->labelled / (double)w->inputs.voxels, (double)w->inputs.voxels / w->times.total_s / 1e3);
     EXA_INFO("time outside the network: %.1f %%", 100.0 * (1.0 - w->times.network_s / w->times.total_s));
-    if (exa_canvas_limit_reached(w->canvas)) EXA_WARN("a limit of the job (\"limits\") ended the run early");
+    if (w->limited) EXA_WARN("a limit of the job (\"limits\") ended the run early");
     EXA_INFO("segmentation: %s:/segmentation", path);
     EXA_INFO("look at it:   exaconn render --raw '%s' --seg '%s:/segmentation' --slice z=%lld -o slice.png",
              w->job->volume, path, (long long)(w->inputs.box.start[0] + w->inputs.box.shape[0] / 2));
@@ -188,22 +210,41 @@ static void log_memory(const char *after) {
     EXA_DEBUG("peak memory after %s: %s", after, exa_format_bytes(exa_run_peak_bytes(), text));
 }
 
+/* The whole box as one canvas. */
+static exa_status segment_in_one(exa_run_work *w) {
+    EXA_TRY(exa_run_load_raw(w));
+    exa_volume_close(&w->inputs.volume); /* and its cache */
+    EXA_TRY(exa_run_load_exclusion(w));
+    log_memory("reading");
+    EXA_TRY(exa_run_check_stop(w));
+    EXA_TRY(exa_run_make_canvas(w));
+    log_memory("making seeds and canvas");
+    EXA_TRY(exa_run_check_stop(w));
+    EXA_TRY(exa_run_begin_progress(w));
+    EXA_TRY(exa_run_flood(w));
+    exa_progress_destroy(&w->progress);
+    log_memory("flooding");
+    w->labelled =
+        exa_canvas_get_counters(w->canvas)->voxels_segmented + exa_canvas_get_counters(w->canvas)->voxels_initial;
+    EXA_TRY(exa_run_write_segmentation(w));
+    log_memory("writing");
+    return exa_run_write_attempts(w);
+}
+
+static exa_status segment_by_chunks(exa_run_work *w) {
+    EXA_TRY(exa_run_open_chunks(w));
+    EXA_TRY(exa_run_begin_progress(w));
+    EXA_TRY(exa_run_segment_chunks(w));
+    exa_progress_destroy(&w->progress);
+    log_memory("segmenting");
+    return exa_run_stitch(w);
+}
+
 static exa_status work(exa_run_work *w) {
     EXA_TRY(start_network(w));
     log_memory("making the network");
     EXA_TRY(exa_run_write_status(w, "running", -1.0));
-    EXA_TRY(exa_run_load_raw(w));
-    EXA_TRY(exa_run_load_exclusion(w));
-    log_memory("reading");
-    EXA_TRY(check_stop());
-    EXA_TRY(make_canvas(w));
-    log_memory("making seeds and canvas");
-    EXA_TRY(check_stop());
-    EXA_TRY(flood(w));
-    log_memory("flooding");
-    EXA_TRY(exa_run_write_segmentation(w));
-    log_memory("writing");
-    EXA_TRY(exa_run_write_attempts(w));
+    EXA_TRY(w->job->chunks.shape.given ? segment_by_chunks(w) : segment_in_one(w));
     w->times.total_s = exa_clock_now() - w->began;
     EXA_TRY(exa_run_write_summary(w));
     EXA_TRY(exa_run_write_status(w, "complete", -1.0));
@@ -225,7 +266,8 @@ static exa_status run_in_directory(exa_run_work *w, exa_run_state state) {
     EXA_TRY(exa_log_open_file(log_path));
     EXA_INFO("%s", exa_version_line());
     EXA_INFO("run directory: %s", w->job->output);
-    if (state == EXA_RUN_INTERRUPTED) EXA_INFO("an earlier run here did not finish; beginning again");
+    if (state == EXA_RUN_INTERRUPTED && !w->job->chunks.shape.given)
+        EXA_INFO("an earlier run here did not finish; beginning again");
     catch_signals(true);
     st = work(w);
     catch_signals(false);
@@ -240,6 +282,8 @@ static exa_status run_in_directory(exa_run_work *w, exa_run_state state) {
 }
 
 static void release(exa_run_work *w) {
+    exa_progress_destroy(&w->progress);
+    exa_chunk_store_close(&w->store);
     exa_canvas_destroy(&w->canvas);
     exa_ffn_net_destroy(&w->net);
     exa_pool_destroy(&w->pool);
@@ -270,7 +314,10 @@ exa_status exa_run(const exa_job *job) {
     EXA_GOTO(done, check_ranks());
     EXA_GOTO(done, exa_plan_threads(job, &w.threads));
     EXA_GOTO(done, exa_inputs_open(job, &w.inputs));
-    exa_plan_make(job, &w.inputs, w.threads, &w.plan);
+    EXA_GOTO(done, exa_plan_grid(job, &w.inputs, &w.grid));
+    EXA_GOTO(done, exa_plan_chunk(job, &w.inputs, &w.grid, w.threads, &w.plan));
+    w.flooded_voxels = (int64_t)(w.plan.raw_bytes / exa_dtype_size(w.inputs.dtype) * w.grid.chunks);
+    w.plan.steps *= (double)w.grid.chunks;
     EXA_GOTO(done, exa_plan_check_memory(&w.plan));
     EXA_GOTO(done, exa_run_directory_open(job, &w.directory, &state));
     EXA_GOTO(done, run_in_directory(&w, state));

@@ -29,7 +29,6 @@ exa_status exa_run_load_raw(exa_run_work *w) {
 
     EXA_TRY(exa_alloc((size_t)in->voxels, exa_dtype_size(in->dtype), "the raw image", &w->raw));
     EXA_TRY(exa_volume_read(in->volume, &in->box, in->dtype, w->raw));
-    exa_volume_close(&in->volume); /* and its cache */
     if (in->dtype == EXA_F32) EXA_TRY(check_finite(w));
     EXA_TRY(exa_image_init(&w->image, w->raw, in->dtype, in->box.shape, in->model->image_mean,
                            in->model->image_stddev));

@@ -3,13 +3,22 @@
 #define EXA_RUN_INTERNAL_H
 
 #include "exaconn/canvas.h"
+#include "exaconn/chunk_store.h"
 #include "exaconn/ffn_net.h"
 #include "exaconn/flood.h"
 #include "exaconn/plan.h"
+#include "exaconn/progress.h"
 #include "exaconn/run_directory.h"
 
+#include <stdio.h>
+
+#define EXA_RUN_JOURNALS "journals" /* folder in the run directory */
+#define EXA_RUN_ATTEMPTS_HEADER                                                                                    \
+    "seed_z,seed_y,seed_x,steps,outcome,id,voxels_raw,voxels_new,visited_start_z,visited_start_y,"                 \
+    "visited_start_x,visited_shape_z,visited_shape_y,visited_shape_x\n"
+
 typedef struct exa_run_times {
-    double read_s, exclude_s, seed_s, flood_s, network_s, write_s, total_s;
+    double read_s, exclude_s, seed_s, flood_s, network_s, canvas_s, journal_s, stitch_s, write_s, total_s;
 } exa_run_times;
 
 typedef struct exa_run_work {
@@ -27,6 +36,15 @@ typedef struct exa_run_work {
     size_t initial_count, initial_capacity;
     exa_segid next_global; /* volume id of the first new object */
     exa_canvas *canvas;
+    exa_progress *progress; /* owned; while segmenting */
+    exa_chunk_grid grid;
+    exa_chunk_store *store;      /* owned; NULL in a run without chunks */
+    exa_canvas_counters before;  /* of the chunks done, when there are any */
+    uint64_t chunks_resumed;     /* of earlier starts */
+    uint64_t candidates, joined; /* of the stitching */
+    int64_t flooded_voxels;      /* of all canvases, about */
+    int64_t labelled;            /* voxels of the output */
+    bool limited;                /* a limit of the job ended a chunk early */
     int threads;
     double program_bytes; /* the process before any of this */
     exa_run_times times;
@@ -34,12 +52,32 @@ typedef struct exa_run_work {
     char started[32];
 } exa_run_work;
 
+/* run.c */
+exa_status exa_run_make_canvas(exa_run_work *w);
+exa_status exa_run_flood(exa_run_work *w);
+exa_status exa_run_check_stop(const exa_run_work *w);
+exa_status exa_run_begin_progress(exa_run_work *w);
+exa_canvas_counters exa_run_counters(const exa_run_work *w);
+
+/* run_chunks.c: segments what the journals do not have. */
+exa_status exa_run_open_chunks(exa_run_work *w);
+exa_status exa_run_segment_chunks(exa_run_work *w);
+exa_status exa_run_read_details(exa_run_work *w, exa_chunkid k, exa_canvas_counters *counters,
+                                exa_attempt **attempts, size_t *count); /* *attempts is transferred */
+
+/* run_stitch.c: joins them and writes the results. */
+exa_status exa_run_stitch(exa_run_work *w);
+
 /* run_input.c */
 exa_status exa_run_load_raw(exa_run_work *w);
 exa_status exa_run_load_exclusion(exa_run_work *w);
 exa_status exa_run_load_initial(exa_run_work *w); /* after the canvas exists */
 
 /* run_output.c */
+exa_status exa_run_create_output(const exa_run_work *w, const char *path, const char *dataset, exa_dtype dtype,
+                                 exa_volume **volume);
+void exa_run_print_attempts(FILE *f, const exa_coord origin[3], const exa_attempt *attempts, size_t count,
+                            exa_segid (*name)(const void *context, int32_t id), const void *context);
 exa_status exa_run_write_segmentation(exa_run_work *w);
 exa_status exa_run_write_attempts(const exa_run_work *w);
 exa_status exa_run_write_summary(const exa_run_work *w);

@@ -21,8 +21,8 @@ exa_segid exa_run_global_id(const exa_run_work *w, int32_t id) {
 
 /* ---- volumes ------------------------------------------------------------------------------------------------- */
 
-static exa_status create_output(const exa_run_work *w, const char *path, const char *dataset, exa_dtype dtype,
-                                exa_volume **volume) {
+exa_status exa_run_create_output(const exa_run_work *w, const char *path, const char *dataset, exa_dtype dtype,
+                                 exa_volume **volume) {
     char name[EXA_PATH_BYTES + 32];
     exa_volume_create_options o = {.dtype = dtype, .zstd_level = (int)w->job->segmentation.zstd_level};
     double offset[3];
@@ -69,7 +69,7 @@ static exa_status write_probability(const exa_run_work *w) {
     exa_status st = EXA_OK;
 
     EXA_TRY(exa_run_directory_path(w->directory, "probability.h5", path));
-    EXA_GOTO(done, create_output(w, path, "/probability", EXA_U8, &volume));
+    EXA_GOTO(done, exa_run_create_output(w, path, "/probability", EXA_U8, &volume));
     EXA_GOTO(done, exa_volume_write(volume, &all, EXA_U8, exa_canvas_probability(w->canvas)));
     EXA_GOTO(done, exa_volume_commit(volume));
 done:
@@ -84,7 +84,7 @@ exa_status exa_run_write_segmentation(exa_run_work *w) {
     exa_status st = EXA_OK;
 
     EXA_TRY(exa_run_directory_path(w->directory, "segmentation.h5", path));
-    EXA_GOTO(done, create_output(w, path, "/segmentation", EXA_U64, &volume));
+    EXA_GOTO(done, exa_run_create_output(w, path, "/segmentation", EXA_U64, &volume));
     EXA_GOTO(done, write_labels(w, volume));
     EXA_GOTO(done, exa_volume_commit(volume));
     if (exa_canvas_probability(w->canvas)) EXA_GOTO(done, write_probability(w));
@@ -96,27 +96,34 @@ done:
 
 /* ---- tables and facts ---------------------------------------------------------------------------------------- */
 
-exa_status exa_run_write_attempts(const exa_run_work *w) {
-    size_t count, size;
-    const exa_attempt *a = exa_canvas_attempts(w->canvas, &count);
-    const exa_coord *o = w->inputs.box.start;
-    char *text = NULL;
-    FILE *f = open_memstream(&text, &size);
-    exa_status st;
-
-    EXA_CHECK(f, EXA_ERR_MEMORY, "cannot allocate the table of attempts");
-    fprintf(f, "seed_z,seed_y,seed_x,steps,outcome,id,voxels_raw,voxels_new,"
-               "visited_start_z,visited_start_y,visited_start_x,visited_shape_z,visited_shape_y,visited_shape_x\n");
+void exa_run_print_attempts(FILE *f, const exa_coord o[3], const exa_attempt *a, size_t count,
+                            exa_segid (*name)(const void *context, int32_t id), const void *context) {
     for (size_t i = 0; i < count; i++) {
         const exa_box *v = &a[i].visited;
         fprintf(f, "%lld,%lld,%lld,%lld,%s,%llu,%lld,%lld,%lld,%lld,%lld,%lld,%lld,%lld\n",
                 (long long)(o[0] + a[i].seed[0]), (long long)(o[1] + a[i].seed[1]),
                 (long long)(o[2] + a[i].seed[2]), (long long)a[i].steps, exa_outcome_name(a[i].outcome),
-                a[i].id > 0 ? (unsigned long long)exa_run_global_id(w, a[i].id) : 0ull, (long long)a[i].voxels_raw,
+                a[i].id > 0 ? (unsigned long long)name(context, a[i].id) : 0ull, (long long)a[i].voxels_raw,
                 (long long)a[i].voxels_new, (long long)(o[0] + v->start[0]), (long long)(o[1] + v->start[1]),
                 (long long)(o[2] + v->start[2]), (long long)v->shape[0], (long long)v->shape[1],
                 (long long)v->shape[2]);
     }
+}
+
+static exa_segid name_in_volume(const void *context, int32_t id) {
+    return exa_run_global_id(context, id);
+}
+
+exa_status exa_run_write_attempts(const exa_run_work *w) {
+    size_t count, size;
+    const exa_attempt *a = exa_canvas_attempts(w->canvas, &count);
+    char *text = NULL;
+    FILE *f = open_memstream(&text, &size);
+    exa_status st;
+
+    EXA_CHECK(f, EXA_ERR_MEMORY, "cannot allocate the table of attempts");
+    fputs(EXA_RUN_ATTEMPTS_HEADER, f);
+    exa_run_print_attempts(f, w->inputs.box.start, a, count, name_in_volume, w);
     fclose(f);
     st = exa_run_directory_write(w->directory, "attempts.csv", text);
     free(text);
@@ -146,7 +153,9 @@ static void add_times(cJSON *to, const exa_run_work *w) {
     cJSON_AddNumberToObject(o, "seeds", t->seed_s);
     cJSON_AddNumberToObject(o, "flood", t->flood_s);
     cJSON_AddNumberToObject(o, "network", t->network_s);
-    cJSON_AddNumberToObject(o, "canvas", exa_canvas_seconds(w->canvas));
+    cJSON_AddNumberToObject(o, "canvas", t->canvas_s);
+    if (w->store) cJSON_AddNumberToObject(o, "journal", t->journal_s);
+    if (w->store) cJSON_AddNumberToObject(o, "stitch", t->stitch_s);
     cJSON_AddNumberToObject(o, "write", t->write_s);
     cJSON_AddNumberToObject(o, "total", t->total_s);
 }
@@ -169,6 +178,19 @@ static void add_memory(cJSON *to, const exa_run_work *w) {
     cJSON_AddNumberToObject(o, "predicted_bytes", (double)w->plan.peak_bytes);
 }
 
+static void add_chunks(cJSON *to, const exa_run_work *w) {
+    cJSON *o = cJSON_AddObjectToObject(to, "chunks");
+    add_triple(o, "grid", w->grid.count);
+    add_triple(o, "shape", w->grid.core);
+    add_triple(o, "halo", w->grid.halo);
+    cJSON_AddNumberToObject(o, "count", (double)w->grid.chunks);
+    cJSON_AddNumberToObject(o, "done", (double)exa_chunk_store_count(w->store));
+    cJSON_AddNumberToObject(o, "resumed", (double)w->chunks_resumed);
+    cJSON_AddNumberToObject(o, "supervoxel_local_bits", w->grid.local_bits);
+    cJSON_AddNumberToObject(o, "candidates", (double)w->candidates);
+    cJSON_AddNumberToObject(o, "joined", (double)w->joined);
+}
+
 static exa_status write_json(const exa_run_work *w, const char *name, cJSON *root) {
     char *text = cJSON_Print(root);
     exa_status st;
@@ -181,19 +203,20 @@ static exa_status write_json(const exa_run_work *w, const char *name, cJSON *roo
 }
 
 exa_status exa_run_write_summary(const exa_run_work *w) {
-    const exa_canvas_counters *c = exa_canvas_get_counters(w->canvas);
-    double total = w->times.total_s, labelled = (double)(c->voxels_segmented + c->voxels_initial);
+    const exa_canvas_counters counters = exa_run_counters(w), *c = &counters;
+    double total = w->times.total_s, labelled = (double)w->labelled;
     cJSON *root = cJSON_CreateObject();
 
     EXA_CHECK(root, EXA_ERR_MEMORY, "cannot allocate the summary");
     cJSON_AddBoolToObject(root, "complete", true);
-    cJSON_AddBoolToObject(root, "limit_reached", exa_canvas_limit_reached(w->canvas));
+    cJSON_AddBoolToObject(root, "limit_reached", w->limited);
     cJSON_AddStringToObject(root, "volume", w->job->volume);
     add_triple(root, "box_start", w->inputs.box.start);
     add_triple(root, "box_shape", w->inputs.box.shape);
     cJSON_AddNumberToObject(root, "voxels", (double)w->inputs.voxels);
     cJSON_AddNumberToObject(root, "voxels_excluded", (double)w->excluded_voxels);
     cJSON_AddNumberToObject(root, "fill_rate", labelled / (double)w->inputs.voxels);
+    if (w->store) add_chunks(root, w);
     add_counters(root, c);
     add_times(root, w);
     cJSON_AddNumberToObject(root, "steps_per_s", w->times.flood_s > 0 ? (double)c->steps / w->times.flood_s : 0.0);
@@ -226,11 +249,16 @@ exa_status exa_run_write_status(const exa_run_work *w, const char *state, double
     cJSON_AddNumberToObject(root, "pid", (double)getpid());
     cJSON_AddNumberToObject(root, "elapsed_s", exa_clock_now() - w->began);
     if (eta_s >= 0) cJSON_AddNumberToObject(root, "eta_s", eta_s);
+    if (w->store) {
+        cJSON_AddNumberToObject(root, "chunks", (double)w->grid.chunks);
+        cJSON_AddNumberToObject(root, "chunks_done", (double)exa_chunk_store_count(w->store));
+    }
     if (w->canvas) {
+        const exa_canvas_counters counters = exa_run_counters(w);
         cJSON_AddNumberToObject(root, "voxels", (double)w->inputs.voxels);
         cJSON_AddNumberToObject(root, "seeds_done", (double)exa_canvas_seeds_done(w->canvas));
         cJSON_AddNumberToObject(root, "seeds_total", (double)exa_canvas_seed_count(w->canvas));
-        add_counters(root, exa_canvas_get_counters(w->canvas));
+        add_counters(root, &counters);
     }
     return write_json(w, "status.json", root);
 }

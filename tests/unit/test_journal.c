@@ -46,7 +46,7 @@ static void write_records(int level, uint64_t count) {
     assert_ok(exa_journal_create(path, &owner, level, &j));
     for (uint64_t i = 0; i < count; i++) {
         size_t size = make_payload(i, payload);
-        assert_ok(exa_journal_append(j, (uint32_t)(i % 4), i * 1000003, payload, size));
+        assert_ok(exa_journal_append(j, (uint32_t)(i % 4), i * 1000003, payload, size, NULL));
     }
     assert_ok(exa_journal_sync(j));
     exa_journal_close(&j);
@@ -254,12 +254,12 @@ static void full_disk_takes_nothing_with_it(void **state) {
             assert_int_equal(setrlimit(RLIMIT_FSIZE, &small), 0);
             if (size > 0)
                 assert_fails(EXA_ERR_IO, path,
-                             exa_journal_append(j, (uint32_t)(i % 4), i * 1000003, payload, size));
+                             exa_journal_append(j, (uint32_t)(i % 4), i * 1000003, payload, size, NULL));
             assert_int_equal(setrlimit(RLIMIT_FSIZE, &limit), 0);
             assert_int_equal(stat(path, &info), 0);
             assert_int_equal(info.st_size, exa_journal_bytes(j));
         }
-        assert_ok(exa_journal_append(j, (uint32_t)(i % 4), i * 1000003, payload, size));
+        assert_ok(exa_journal_append(j, (uint32_t)(i % 4), i * 1000003, payload, size, NULL));
     }
     assert_ok(exa_journal_sync(j));
     exa_journal_close(&j);
@@ -276,7 +276,7 @@ static void write_until_killed(int fd) {
     if (exa_journal_create(path, &owner, 3, &j) != EXA_OK) _exit(1);
     for (uint64_t i = 0;; i++) {
         size_t size = make_payload(i, payload);
-        if (exa_journal_append(j, (uint32_t)(i % 4), i * 1000003, payload, size) != EXA_OK) _exit(1);
+        if (exa_journal_append(j, (uint32_t)(i % 4), i * 1000003, payload, size, NULL) != EXA_OK) _exit(1);
         if (exa_journal_sync(j) != EXA_OK || write(fd, &i, sizeof i) != sizeof i) _exit(1);
     }
 }
@@ -355,7 +355,7 @@ static void records_of_another_run_are_not_taken(void **state) {
     bytes = read_file(&size);
     snprintf(second, sizeof second, "%s-2", path);
     assert_ok(exa_journal_create(second, &other, 3, &j));
-    assert_ok(exa_journal_append(j, 1, 1000003, "abc", 3));
+    assert_ok(exa_journal_append(j, 1, 1000003, "abc", 3, NULL));
     exa_journal_close(&j);
     assert_ok(exa_file_read_all(second, 1 << 20, &alien, &more));
     bytes = realloc(bytes, size + more);

@@ -1,0 +1,58 @@
+/* What is known of the chunks of a run: every finished chunk in the journals of this and of earlier starts.
+ *
+ * A chunk's record is several journal records that follow each other: its labels, its object probabilities if there
+ * are any, and last its details, the caller's bytes; with these it counts. Opening replays all journals of the
+ * folder and begins a new one, of the next epoch. docs/formats.md has the bytes.
+ *
+ * One thread at a time.
+ */
+#ifndef EXACONN_CHUNK_STORE_H
+#define EXACONN_CHUNK_STORE_H
+
+#include "exaconn/chunk_grid.h"
+#include "exaconn/hash.h"
+
+#ifdef __cplusplus
+extern "C" {
+#endif
+
+typedef struct exa_chunk_store exa_chunk_store;
+
+typedef struct exa_chunk_record {
+    exa_chunkid chunk;
+    const int32_t *labels;      /* of the chunk's box, [z, y, x]; 1 .. objects, 0 = background; borrowed */
+    const uint8_t *probability; /* the same voxels, or NULL; borrowed */
+    const void *details;        /* borrowed */
+    size_t details_size;
+} exa_chunk_record;
+
+typedef struct exa_chunk_store_report {
+    uint64_t journals, records; /* read */
+    uint64_t damaged;           /* places, a cut end not counted */
+    uint64_t cut;               /* journals that end in the middle of a record */
+    uint64_t again;             /* chunks that were there more than once */
+} exa_chunk_store_report;
+
+/* Opens the folder of journals, created if need be, of the run that `run_sha256` stands for. Damage is logged as a
+ * warning and costs the chunks that it hits. EXA_ERR_CHECKPOINT for journals of another run. */
+exa_status exa_chunk_store_open(const char *folder, const char *run_sha256, uint32_t rank,
+                                const exa_chunk_grid *grid, int zstd_level, exa_chunk_store **out);
+void exa_chunk_store_close(exa_chunk_store **store);
+
+const exa_chunk_store_report *exa_chunk_store_get_report(const exa_chunk_store *store);
+uint64_t exa_chunk_store_count(const exa_chunk_store *store); /* different chunks that are there */
+bool exa_chunk_store_has(const exa_chunk_store *store, exa_chunkid k);
+
+/* Appends a chunk. When it returns EXA_OK, the chunk is on disk. A chunk that is there already is replaced. */
+exa_status exa_chunk_store_put(exa_chunk_store *store, const exa_chunk_record *record);
+
+/* Reads what was put: labels (int32 of the chunk's box), probability (EXA_ERR_RANGE if there is none), details
+ * (transferred, free() it). The chunk must be there. */
+exa_status exa_chunk_store_labels(exa_chunk_store *store, exa_chunkid k, int32_t *labels);
+exa_status exa_chunk_store_probability(exa_chunk_store *store, exa_chunkid k, uint8_t *probability);
+exa_status exa_chunk_store_details(exa_chunk_store *store, exa_chunkid k, void **details, size_t *size);
+
+#ifdef __cplusplus
+}
+#endif
+#endif

@@ -1,0 +1,68 @@
+#!/usr/bin/env bash
+# A run by chunks: journaled, stitched, the same result however it is interrupted; plans of any extent.
+. "$EXACONN_SOURCE_DIR/tests/test_lib.sh"
+chunks='"chunks": {"shape": [24, 24, 40], "halo": [10, 10, 10]}'
+quick='"compute": {"threads": 1}'
+number() { python3 -c 'import json, sys
+d = json.load(open(sys.argv[1]))
+for key in sys.argv[2].split("."): d = d[key]
+print(d)' "$@"; }
+
+# Whole and in one piece.
+small_job "$work/whole" "$chunks" "$quick" '"segmentation": {"probability_map": true}'
+expect 0 'chunks: 2 x 2 x 1 of 24 x 24 x 40' 'stitched' 'done in' -- "$EXACONN" run "$work/whole/job.json"
+run=$work/whole/run
+check "four chunks" test "$(number "$run/summary.json" chunks.done)" = 4
+check "pairs were joined" test "$(number "$run/summary.json" chunks.joined)" -gt 0
+check "candidates are listed" test "$(wc -l < "$run/candidates.csv")" -eq $(($(number "$run/summary.json" chunks.candidates) + 1))
+check "joined ones are mutual and marked" test "$(awk -F, '$7 == 1 && $6 == 1' "$run/candidates.csv" | wc -l)" -eq "$(number "$run/summary.json" chunks.joined)"
+"$EXACONN" eval "$run/segmentation.h5:/segmentation" "$small_volume:/labels" --ignore both --json > "$work/scores"
+cat "$work/scores"
+check "the segmentation is good" python3 -c 'import json, sys; sys.exit(json.load(open(sys.argv[1]))["arand_error"] > 0.1)' "$work/scores"
+expect 0 'uint8' -- "$EXACONN" info "$run/probability.h5:/probability"
+expect 0 'complete' -- "$EXACONN" run "$work/whole/job.json"
+
+# same FOLDER WHAT: the run there ended with the results of the whole one.
+same() {
+    check "$2: the same attempts" cmp "$run/attempts.csv" "$1/run/attempts.csv"
+    check "$2: the same candidates" cmp "$run/candidates.csv" "$1/run/candidates.csv"
+    expect 0 '"voi_bits": 0,' -- "$EXACONN" eval "$1/run/segmentation.h5:/segmentation" "$run/segmentation.h5:/segmentation" --ignore none --json
+    expect 0 '"voi_bits": 0,' -- "$EXACONN" eval "$1/run/probability.h5:/probability" "$run/probability.h5:/probability" --ignore none --json
+}
+
+# Killed after each chunk in turn: what was done is not done again.
+small_job "$work/killed" "$chunks" "$quick" '"segmentation": {"probability_map": true}'
+for done in 1 2 3; do
+    "$EXACONN" --log-level debug run "$work/killed/job.json" 2>"$work/err" & pid=$!
+    for _ in $(seq 1500); do grep -q 'of 4 done' "$work/err" && break; sleep 0.02; done
+    kill -KILL $pid; wait $pid 2>/dev/null
+    check "start $done: no result yet" test ! -e "$work/killed/run/summary.json"
+done
+expect 0 'resumed: [1-4] of 4 chunks' -- "$EXACONN" run "$work/killed/job.json"
+check "one journal for each start" test "$(find "$work/killed/run/journals" -name '*.journal' | wc -l)" -eq 4
+same "$work/killed" "killed three times"
+
+# Damaged journals: only what was hit is computed again.
+mkdir -p "$work/damaged" && cp -r "$work/whole/run" "$work/whole/job.json" "$work/damaged/"
+rm "$work/damaged/run/summary.json" "$work/damaged/run/segmentation.h5"
+journal=$(find "$work/damaged/run/journals" -name '*.journal')
+python3 -c 'import sys
+b = bytearray(open(sys.argv[1], "rb").read()); b[len(b) // 2] ^= 1; open(sys.argv[1], "wb").write(b)' "$journal"
+expect 0 'damaged in 1 places' 'resumed: 3 of 4 chunks' -- "$EXACONN" run "$work/damaged/job.json"
+same "$work/damaged" "damaged"
+
+# Wrong input.
+small_job "$work/killed" '"chunks": {"shape": [24, 24, 40], "halo": [9, 10, 10]}' "$quick"
+rm "$work/killed/run/summary.json" "$work/killed/run/segmentation.h5"
+expect 2 'another job' 'chunks.halo' -- "$EXACONN" run "$work/killed/job.json"
+small_job "$work/no" "$chunks" "\"initial_segmentation\": \"$small_volume:/labels\""
+expect 4 'initial_segmentation together with chunks.shape' -- "$EXACONN" run "$work/no/job.json"
+small_job "$work/no" '"chunks": {"shape": [0, 8, 8]}'
+expect 2 'chunks.shape' -- "$EXACONN" plan "$work/no/job.json"
+
+# Plans: 10 EB by chunks of 512^3, and by chunks of 100 GB, exactly and at once.
+small_job_volume=phantom:seed=1,shape=2154435x2154435x2154435,voxel=5 small_job "$work/huge" '"chunks": {"shape": [512, 512, 512]}'
+expect 0 '10000004316234262875 voxels' '4208 x 4208 x 4208 = 74512166912 of 512' -- "$EXACONN" plan "$work/huge/job.json"
+small_job_volume=phantom:seed=1,shape=2154435x2154435x2154435,voxel=5 small_job "$work/huge" '"chunks": {"shape": [4642, 4642, 4642]}'
+expect 0 '465 x 465 x 465 = 100544625' 'does not fit' -- "$EXACONN" plan "$work/huge/job.json"
+finish
