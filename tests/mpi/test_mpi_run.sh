@@ -1,5 +1,5 @@
 #!/usr/bin/env bash
-# Under mpirun: one rank segments, more than one is refused in plain words until chunked runs exist.
+# Under mpirun: one rank segments, more than one is refused in plain words for now.
 . "$EXACONN_SOURCE_DIR/tests/test_lib.sh"
 # Open MPI unloads its plugins before LeakSanitizer looks, so its own leaks cannot be suppressed by name; ours are looked
 # for in the CLI tests.
@@ -12,7 +12,7 @@ expect 0 'done in' -- mpirun -n 1 "$EXACONN" run "$work/one/job.json"
 check "the same attempts as without mpirun" cmp "$work/plain/run/attempts.csv" "$work/one/run/attempts.csv"
 for n in 2 4; do
     small_job "$work/n$n"
-    expect 2 "$n ranks" 'chunked' -- mpirun -n $n "$EXACONN" run "$work/n$n/job.json"
+    expect 2 "$n ranks" 'start one rank' -- mpirun -n $n "$EXACONN" run "$work/n$n/job.json"
     check "$n ranks leave nothing" test ! -e "$work/n$n/run"
 done
 finish
