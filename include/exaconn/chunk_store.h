@@ -2,7 +2,7 @@
  *
  * A chunk's record is several journal records that follow each other: its labels, its object probabilities if there
  * are any, and last its details, the caller's bytes; with these it counts. Opening replays all journals of the
- * folder and begins a new one, of the next epoch. docs/formats.md has the bytes.
+ * folder; to put chunks, a journal is begun. docs/formats.md has the bytes.
  *
  * One thread at a time.
  */
@@ -33,17 +33,25 @@ typedef struct exa_chunk_store_report {
     uint64_t again;             /* chunks that were there more than once */
 } exa_chunk_store_report;
 
-/* Opens the folder of journals, created if need be, of the run that `run_sha256` stands for. Damage is logged as a
- * warning and costs the chunks that it hits. EXA_ERR_CHECKPOINT for journals of another run. */
-exa_status exa_chunk_store_open(const char *folder, const char *run_sha256, uint32_t rank,
-                                const exa_chunk_grid *grid, int zstd_level, exa_chunk_store **out);
+/* Opens the folder of journals, created if need be, of the run that `run_sha256` stands for. With `replay` it knows
+ * what is in them; damage is logged as a warning and costs the chunks that it hits, journals of another run are
+ * EXA_ERR_CHECKPOINT. Without, the folder is not looked at, and the store knows what is put into it. */
+exa_status exa_chunk_store_open(const char *folder, const char *run_sha256, const exa_chunk_grid *grid, bool replay,
+                                exa_chunk_store **out);
 void exa_chunk_store_close(exa_chunk_store **store);
+
+/* An epoch that no journal in the folder has, if they were replayed. */
+uint32_t exa_chunk_store_next_epoch(const exa_chunk_store *store);
+
+/* Begins the journal that chunks are put into: one for each rank and epoch. */
+exa_status exa_chunk_store_begin(exa_chunk_store *store, uint32_t epoch, uint32_t rank, int zstd_level);
 
 const exa_chunk_store_report *exa_chunk_store_get_report(const exa_chunk_store *store);
 uint64_t exa_chunk_store_count(const exa_chunk_store *store); /* different chunks that are there */
 bool exa_chunk_store_has(const exa_chunk_store *store, exa_chunkid k);
 
-/* Appends a chunk. When it returns EXA_OK, the chunk is on disk. A chunk that is there already is replaced. */
+/* Appends a chunk, after exa_chunk_store_begin. When it returns EXA_OK, the chunk is on disk. A chunk that is there
+ * already is replaced. */
 exa_status exa_chunk_store_put(exa_chunk_store *store, const exa_chunk_record *record);
 
 /* Reads what was put: labels (int32 of the chunk's box), probability (EXA_ERR_RANGE if there is none), details

@@ -5,6 +5,7 @@
 #include "exaconn/status.h"
 
 #include <stdbool.h>
+#include <stddef.h>
 
 #ifdef __cplusplus
 extern "C" {
@@ -24,6 +25,12 @@ int exa_comm_size(void);
 /* What failed on one rank fails on all: returns `st` where it is an error, EXA_OK if all ranks gave that, and
  * elsewhere an error that names the rank. Collective. */
 exa_status exa_comm_agree(exa_status st);
+
+/* Gives rank 0's bytes to all. Collective. */
+exa_status exa_comm_broadcast(void *data, size_t size);
+
+/* Ranks on this machine, this one included. */
+int exa_comm_local_size(void);
 
 /* True if a launcher's environment says so, before any initialisation. */
 bool exa_comm_launched(void);

@@ -95,6 +95,9 @@ exa_policy_verdict exa_policy_done(exa_policy *policy, uint32_t worker, uint32_t
 /* A worker could not do it. The worker may be retired by this: see exa_policy_is_alive. */
 exa_policy_verdict exa_policy_failed(exa_policy *policy, uint32_t worker, uint32_t item, double now_s);
 
+/* A worker gives an item back undone, as when it was told to stop. */
+void exa_policy_dropped(exa_policy *policy, uint32_t worker, uint32_t item);
+
 /* A worker will never be heard of again; its leases return. Final: what it says later is a duplicate. */
 void exa_policy_dead(exa_policy *policy, uint32_t worker);
 

@@ -12,6 +12,7 @@ extern "C" {
 #endif
 
 typedef struct exa_progress_state {
+    int64_t chunks_done, chunks_resumed, chunks; /* resumed: of an earlier start; chunks 0: not by chunks */
     int64_t seeds_done, seeds;
     double steps_expected; /* from the plan; 0 = unknown */
     int64_t objects;
@@ -33,7 +34,8 @@ void exa_progress_update(exa_progress *progress, const exa_progress_state *state
 void exa_progress_destroy(exa_progress **progress);
 
 /* How much is done, 0 to 1. Early seeds make the large objects, so seeds alone mislead at first: the larger of the
- * fraction of the seeds and the fraction of the expected steps (at most 0.95) counts. */
+ * fraction of the seeds and the fraction of the expected steps (at most 0.95) counts. By chunks it is those done.
+ */
 double exa_progress_fraction(const exa_progress_state *state);
 
 /* Seconds left if it goes on at the present mean rate; negative if unknown. */

@@ -36,6 +36,9 @@ typedef enum exa_run_state {
  * (EXA_ERR_CONFIG): a folder with other things in it; one that holds the result of a job that differs in
  * anything that can change it, naming the keys; one that another process is working in. */
 exa_status exa_run_directory_open(const exa_job *job, exa_run_directory **out, exa_run_state *state);
+
+/* For the ranks beside the one that opened it: no lock, nothing is written. */
+exa_status exa_run_directory_join(const exa_job *job, exa_run_directory **out);
 void exa_run_directory_close(exa_run_directory **directory);
 
 /* Full path of a file in it. */

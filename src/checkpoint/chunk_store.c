@@ -34,7 +34,6 @@ struct exa_chunk_store {
     exa_journal *own;            /* owned; of this start */
     exa_journal_reader *reading; /* owned; of `own`, opened again when it has grown */
     uint64_t reading_bytes;
-    int zstd_level;
 };
 
 #define MOST_CHUNKS ((uint64_t)1 << 28) /* in one store */
@@ -170,15 +169,21 @@ static void skip_named_epochs(exa_chunk_store *s) {
     }
 }
 
-static exa_status begin_own(exa_chunk_store *s) {
-    char name[64];
-
-    snprintf(name, sizeof name, "e%06u-r%06u.journal", s->owner.epoch, s->owner.rank);
-    EXA_TRY(exa_path_join(s->own_path, s->folder, name));
-    return exa_journal_create(s->own_path, &s->owner, s->zstd_level, &s->own);
+uint32_t exa_chunk_store_next_epoch(const exa_chunk_store *s) {
+    return s->owner.epoch;
 }
 
-static exa_status open_store(exa_chunk_store *s, const char *folder) {
+exa_status exa_chunk_store_begin(exa_chunk_store *s, uint32_t epoch, uint32_t rank, int zstd_level) {
+    char name[64];
+
+    s->owner.epoch = epoch;
+    s->owner.rank = rank;
+    snprintf(name, sizeof name, "e%06u-r%06u.journal", s->owner.epoch, s->owner.rank);
+    EXA_TRY(exa_path_join(s->own_path, s->folder, name));
+    return exa_journal_create(s->own_path, &s->owner, zstd_level, &s->own);
+}
+
+static exa_status open_store(exa_chunk_store *s, const char *folder, bool all) {
     EXA_CHECK(strlen(folder) < sizeof s->folder, EXA_ERR_RANGE, "path longer than %d bytes: '%.80s...'",
               EXA_PATH_BYTES - 1, folder);
     memcpy(s->folder, folder, strlen(folder) + 1);
@@ -188,26 +193,25 @@ static exa_status open_store(exa_chunk_store *s, const char *folder) {
     EXA_TRY(exa_calloc((size_t)s->grid.chunks, sizeof *s->entries, "the table of chunks", &s->entries));
     for (uint64_t k = 0; k < s->grid.chunks; k++) s->entries[k].journal = ABSENT;
     EXA_TRY(exa_file_make_directories(folder));
+    if (!all) return EXA_OK;
     EXA_TRY(list_journals(s));
     EXA_TRY(exa_calloc(s->journal_count, sizeof *s->readers, "readers of journals", &s->readers));
     s->owner.epoch = 1;
     for (size_t i = 0; i < s->journal_count; i++) EXA_TRY(replay(s, (uint32_t)i));
     skip_named_epochs(s);
-    return begin_own(s);
+    return EXA_OK;
 }
 
-exa_status exa_chunk_store_open(const char *folder, const char *run_sha256, uint32_t rank,
-                                const exa_chunk_grid *grid, int zstd_level, exa_chunk_store **out) {
+exa_status exa_chunk_store_open(const char *folder, const char *run_sha256, const exa_chunk_grid *grid,
+                                bool replay_all, exa_chunk_store **out) {
     exa_chunk_store *s = NULL;
     exa_status st = EXA_OK;
 
     EXA_CHECK(strlen(run_sha256) == 64, EXA_ERR_RANGE, "'%.80s' is not a SHA-256", run_sha256);
     EXA_TRY(exa_calloc(1, sizeof *s, "the table of chunks", &s));
     s->grid = *grid;
-    s->zstd_level = zstd_level;
-    s->owner.rank = rank;
     memcpy(s->owner.run_sha256, run_sha256, EXA_SHA256_HEX_BYTES);
-    EXA_GOTO(fail, open_store(s, folder));
+    EXA_GOTO(fail, open_store(s, folder, replay_all));
     *out = s;
     return EXA_OK;
 fail:

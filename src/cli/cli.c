@@ -56,6 +56,7 @@ static int exit_code_of(exa_status status) {
     case EXA_ERR_CORRUPT:
     case EXA_ERR_UNSUPPORTED: return EXA_EXIT_BAD_INPUT;
     case EXA_ERR_CANCELLED: return EXA_EXIT_INTERRUPTED;
+    case EXA_ERR_INCOMPLETE: return EXA_EXIT_INCOMPLETE;
     default: return EXA_EXIT_FAILURE;
     }
 }
@@ -79,6 +80,7 @@ static void print_error(const exa_error *error, exa_log_level level) {
     const char *hint = strstr(error->message, "Hint: ");
     size_t length = hint ? (size_t)(hint - error->message) : strlen(error->message);
 
+    if (length == 0) return; /* another rank says it */
     while (length && strchr(" .", error->message[length - 1])) length--;
     fprintf(stderr, "exaconn: error: %.*s\n", (int)length, error->message);
     if (hint) fprintf(stderr, "  hint: %s\n", hint + strlen("Hint: "));

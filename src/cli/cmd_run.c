@@ -26,13 +26,15 @@ const exa_cli_command exa_cmd_run = {
         "The job's \"output\" folder receives segmentation.h5 (dataset /segmentation, uint64, 0 = background), "
         "attempts.csv (every flood with its seed, steps, voxels and outcome), summary.json (written last: where it "
         "is, the run is whole), status.json, job.json (every default filled in) and run.log.\n"
-        "Run again on a complete folder, it says so and does nothing; on an interrupted one it begins again. A "
-        "different job in the same folder is refused, naming the keys that differ.\n"
+        "Run again on a complete folder, it says so and does nothing; on an interrupted one it begins again, or "
+        "goes on "
+        "with the missing chunks if the job is cut into chunks. A different job in the same folder is refused, "
+        "naming the keys that differ.\n"
         "Threads: compute.threads, else EXACONN_THREADS, else the cores that mpirun, Slurm or taskset left this "
         "process. On a terminal a progress bar is drawn (NO_PROGRESS_BAR=1 turns it off).",
     .example = "exaconn run job.json\n"
                "EXACONN_THREADS=8 exaconn run job.json\n"
-               "mpirun -n 1 exaconn run job.json",
+               "mpirun -n 8 exaconn run job.json      # a job cut into chunks",
     .options = (const exa_cli_option[]){{0}},
     .run = run,
 };

@@ -202,6 +202,20 @@ int exa_cpu_cores(void) {
     return cpu.cores;
 }
 
+int exa_cpu_share(int cores, int all, int processes) {
+    if (processes <= 1 || cores <= all / processes) return cores; /* bound: nobody else is on them */
+    return all / processes > 1 ? all / processes : 1;
+}
+
+int exa_cpu_cores_of(int processes) {
+    int all;
+
+    pthread_once(&cpu_once, load_once);
+    all = cpu.topology ? hwloc_get_nbobjs_by_type(cpu.topology, HWLOC_OBJ_CORE) : cpu.cores_bound;
+    if (all < 1 || cpu.cores < cpu.cores_bound) all = cpu.cores; /* a quota is for all of them */
+    return exa_cpu_share(cpu.cores, all, processes);
+}
+
 unsigned long long exa_cpu_memory_bytes(void) {
     pthread_once(&cpu_once, load_once);
     return cpu.memory_bytes;

@@ -62,6 +62,7 @@ const char *exa_status_name(exa_status status) {
     case EXA_ERR_DEVICE: return "device error";
     case EXA_ERR_COMM: return "communication error";
     case EXA_ERR_CHECKPOINT: return "checkpoint error";
+    case EXA_ERR_INCOMPLETE: return "incomplete";
     }
     return "unknown status";
 }

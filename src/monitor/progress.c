@@ -34,12 +34,17 @@ double exa_progress_fraction(const exa_progress_state *s) {
     double by_seeds = s->seeds > 0 ? (double)s->seeds_done / (double)s->seeds : 0.0;
     double by_steps = s->steps_expected > 0 ? (double)s->steps / s->steps_expected : 0.0;
 
+    if (s->chunks > 0) return (double)s->chunks_done / (double)s->chunks;
     if (by_steps > 0.95) by_steps = 0.95;
     return by_seeds > by_steps ? by_seeds : by_steps;
 }
 
 double exa_progress_eta(const exa_progress_state *state, double elapsed_s) {
     double done = exa_progress_fraction(state);
+    int64_t now = state->chunks_done - state->chunks_resumed;
+
+    if (state->chunks > 0)
+        return now > 0 ? elapsed_s * (double)(state->chunks - state->chunks_done) / (double)now : -1.0;
     return done > 0.0 ? elapsed_s * (1.0 - done) / done : -1.0;
 }
 
@@ -78,6 +83,14 @@ static void format_state(const exa_progress_state *s, double elapsed, char *out,
     char left[32] = "unknown";
 
     if (eta >= 0) exa_format_duration(eta, left);
+    if (s->chunks > 0) {
+        int n = snprintf(out, size, "left ~%s | chunks %lld/%lld", left, (long long)s->chunks_done,
+                         (long long)s->chunks);
+        if (s->steps > 0 && n > 0 && (size_t)n < size)
+            snprintf(out + n, size - (size_t)n, " | %.1f steps/s | objects %lld | steps %lld", rate,
+                     (long long)s->objects, (long long)s->steps);
+        return;
+    }
     snprintf(out, size,
              "left ~%s | %.1f steps/s | filled %.1f %%, %.0f kvox/s | objects %lld | steps %lld | seeds %lld/%lld",
              left, rate, filled, elapsed > 0 ? (double)s->voxels_filled / elapsed / 1e3 : 0.0,

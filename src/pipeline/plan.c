@@ -1,6 +1,7 @@
 /* Inputs checked against each other, and what working on them will take. */
 #include "exaconn/plan.h"
 #include "exaconn/clock.h"
+#include "exaconn/comm.h"
 #include "exaconn/cpu.h"
 #include "exaconn/ffn_net.h"
 #include "exaconn/file.h"
@@ -234,7 +235,7 @@ exa_status exa_plan_threads(const exa_job *job, int *threads) {
         *threads = (int)job->compute.threads;
         return EXA_OK;
     }
-    *threads = exa_cpu_cores();
+    *threads = exa_cpu_cores_of(exa_comm_local_size());
     if (!given || !*given) return EXA_OK;
     errno = 0;
     n = strtol(given, &end, 10);

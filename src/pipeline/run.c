@@ -32,12 +32,17 @@ static void catch_signals(bool on) {
     if (on) stop_signal = 0;
 }
 
+bool exa_run_is_stopped(void) {
+    return stop_signal != 0;
+}
+
 exa_status exa_run_check_stop(const exa_run_work *w) {
+    if (w->lease && exa_lease_cancelled(w->lease)) return EXA_FAIL(EXA_ERR_CANCELLED, "not needed any more");
     if (stop_signal && w->store)
         return EXA_FAIL(
             EXA_ERR_CANCELLED,
             "stopped by signal %d (%s); %llu of %llu chunks are done. Hint: the same command goes on there",
-            (int)stop_signal, strsignal((int)stop_signal), (unsigned long long)exa_chunk_store_count(w->store),
+            (int)stop_signal, strsignal((int)stop_signal), (unsigned long long)w->chunks_done,
             (unsigned long long)w->grid.chunks);
     EXA_CHECK(!stop_signal, EXA_ERR_CANCELLED,
               "stopped by signal %d (%s); nothing was written. Hint: the same command "
@@ -48,12 +53,12 @@ exa_status exa_run_check_stop(const exa_run_work *w) {
 
 /* ---- preparation --------------------------------------------------------------------------------------------- */
 
-static exa_status check_ranks(void) {
-    EXA_TRY(exa_comm_init());
+static exa_status check_ranks(const exa_job *job) {
     EXA_CHECK(
-        exa_comm_size() == 1, EXA_ERR_CONFIG,
-        "%d ranks were started, but this version segments on one. Hint: start one rank (mpirun -n 1) and "
-        "let it use the cores as threads",
+        exa_comm_size() == 1 || job->chunks.shape.given, EXA_ERR_CONFIG,
+        "%d ranks were started, but a job that is not cut into chunks is segmented by one. Hint: cut it "
+        "(\"chunks\": {\"shape\": [256, 256, 256]}), or start one rank (mpirun -n 1) and let it use the cores as "
+        "threads",
         exa_comm_size());
     return EXA_OK;
 }
@@ -139,15 +144,10 @@ exa_status exa_run_make_canvas(exa_run_work *w) {
 /* ---- the flood ----------------------------------------------------------------------------------------------- */
 
 static void report_progress(const exa_progress_state *state, double elapsed_s, double eta_s, void *context) {
-    exa_run_work *w = context;
-
     (void)state;
     (void)elapsed_s;
-    if (w->store)
-        EXA_INFO("chunks: %llu of %llu", (unsigned long long)exa_chunk_store_count(w->store),
-                 (unsigned long long)w->grid.chunks);
     /* A status file that cannot be written must not end a run that goes well. */
-    if (exa_run_write_status(w, "running", eta_s) != EXA_OK) EXA_WARN("%s", exa_error_last()->message);
+    if (exa_run_write_status(context, "running", eta_s) != EXA_OK) EXA_WARN("%s", exa_error_last()->message);
 }
 
 exa_canvas_counters exa_run_counters(const exa_run_work *w) {
@@ -157,17 +157,24 @@ exa_canvas_counters exa_run_counters(const exa_run_work *w) {
     return sum;
 }
 
+/* After each step. With several ranks the progress is told by the thread that hears from them. */
 static exa_status tick(void *context) {
     exa_run_work *w = context;
-    const exa_canvas_counters c = exa_run_counters(w);
-    const exa_progress_state state = {.seeds_done = (int64_t)exa_canvas_seeds_done(w->canvas),
-                                      .seeds = w->store ? 0 : (int64_t)exa_canvas_seed_count(w->canvas),
-                                      .objects = c.objects,
-                                      .steps = c.steps,
-                                      .steps_expected = w->plan.steps,
-                                      .voxels_filled = c.voxels_segmented + c.voxels_initial,
-                                      .voxels = w->flooded_voxels};
-    exa_progress_update(w->progress, &state);
+
+    if (exa_comm_size() == 1) {
+        const exa_canvas_counters c = exa_run_counters(w);
+        const exa_progress_state state = {.chunks_done = (int64_t)w->chunks_done,
+                                          .chunks_resumed = (int64_t)w->chunks_resumed,
+                                          .chunks = w->store ? (int64_t)w->grid.chunks : 0,
+                                          .seeds_done = (int64_t)exa_canvas_seeds_done(w->canvas),
+                                          .seeds = (int64_t)exa_canvas_seed_count(w->canvas),
+                                          .objects = c.objects,
+                                          .steps = c.steps,
+                                          .steps_expected = w->plan.steps,
+                                          .voxels_filled = c.voxels_segmented + c.voxels_initial,
+                                          .voxels = w->inputs.voxels};
+        exa_progress_update(w->progress, &state);
+    }
     return exa_run_check_stop(w);
 }
 
@@ -231,20 +238,22 @@ static exa_status segment_in_one(exa_run_work *w) {
     return exa_run_write_attempts(w);
 }
 
+/* All ranks segment; rank 0 makes one segmentation of it. */
 static exa_status segment_by_chunks(exa_run_work *w) {
     EXA_TRY(exa_run_open_chunks(w));
-    EXA_TRY(exa_run_begin_progress(w));
+    if (exa_comm_rank() == 0) EXA_TRY(exa_run_begin_progress(w));
     EXA_TRY(exa_run_segment_chunks(w));
     exa_progress_destroy(&w->progress);
     log_memory("segmenting");
-    return exa_run_stitch(w);
+    return exa_comm_rank() == 0 ? exa_run_stitch(w) : EXA_OK;
 }
 
 static exa_status work(exa_run_work *w) {
-    EXA_TRY(start_network(w));
+    EXA_TRY(exa_comm_agree(start_network(w)));
     log_memory("making the network");
-    EXA_TRY(exa_run_write_status(w, "running", -1.0));
+    EXA_TRY(exa_comm_agree(exa_run_write_status(w, "running", -1.0)));
     EXA_TRY(w->job->chunks.shape.given ? segment_by_chunks(w) : segment_in_one(w));
+    if (exa_comm_rank() != 0) return EXA_OK;
     w->times.total_s = exa_clock_now() - w->began;
     EXA_TRY(exa_run_write_summary(w));
     EXA_TRY(exa_run_write_status(w, "complete", -1.0));
@@ -252,9 +261,16 @@ static exa_status work(exa_run_work *w) {
     return EXA_OK;
 }
 
+static exa_status open_log(const exa_run_work *w) {
+    char path[EXA_PATH_BYTES];
+
+    if (exa_comm_rank() != 0) return EXA_OK;
+    EXA_TRY(exa_run_directory_path(w->directory, "run.log", path));
+    return exa_log_open_file(path);
+}
+
 /* Opens log and work in the locked directory; whatever happens is in the log and in status.json. */
 static exa_status run_in_directory(exa_run_work *w, exa_run_state state) {
-    char log_path[EXA_PATH_BYTES];
     exa_status st;
 
     if (state == EXA_RUN_COMPLETE) {
@@ -262,10 +278,11 @@ static exa_status run_in_directory(exa_run_work *w, exa_run_state state) {
                  w->job->output);
         return EXA_OK;
     }
-    EXA_TRY(exa_run_directory_path(w->directory, "run.log", log_path));
-    EXA_TRY(exa_log_open_file(log_path));
+    EXA_TRY(exa_comm_agree(open_log(w)));
     EXA_INFO("%s", exa_version_line());
     EXA_INFO("run directory: %s", w->job->output);
+    if (exa_comm_size() > 1)
+        EXA_INFO("ranks: %d, %d of them on this machine", exa_comm_size(), exa_comm_local_size());
     if (state == EXA_RUN_INTERRUPTED && !w->job->chunks.shape.given)
         EXA_INFO("an earlier run here did not finish; beginning again");
     catch_signals(true);
@@ -301,9 +318,30 @@ static void return_freed_memory(void) {
 #endif
 }
 
+/* Everything that can be wrong before a folder is touched. */
+static exa_status prepare(exa_run_work *w) {
+    EXA_TRY(check_ranks(w->job));
+    EXA_TRY(exa_plan_threads(w->job, &w->threads));
+    EXA_TRY(exa_inputs_open(w->job, &w->inputs));
+    EXA_TRY(exa_plan_grid(w->job, &w->inputs, &w->grid));
+    EXA_TRY(exa_plan_chunk(w->job, &w->inputs, &w->grid, w->threads, &w->plan));
+    w->plan.steps *= (double)w->grid.chunks;
+    w->plan.available_bytes /= (uint64_t)exa_comm_local_size();
+    return exa_plan_check_memory(&w->plan);
+}
+
+/* Rank 0 opens it for all. */
+static exa_status open_directory(exa_run_work *w, exa_run_state *state) {
+    exa_status st = exa_comm_rank() == 0 ? exa_run_directory_open(w->job, &w->directory, state)
+                                         : exa_run_directory_join(w->job, &w->directory);
+
+    EXA_TRY(exa_comm_agree(st));
+    return exa_comm_broadcast(state, sizeof *state);
+}
+
 exa_status exa_run(const exa_job *job) {
     exa_run_work w = {.job = job, .began = exa_clock_now(), .program_bytes = exa_run_peak_bytes()};
-    exa_run_state state;
+    exa_run_state state = EXA_RUN_NEW;
     time_t t = time(NULL);
     struct tm utc;
     exa_status st = EXA_OK;
@@ -311,15 +349,10 @@ exa_status exa_run(const exa_job *job) {
     return_freed_memory();
     gmtime_r(&t, &utc);
     strftime(w.started, sizeof w.started, "%Y-%m-%dT%H:%M:%SZ", &utc);
-    EXA_GOTO(done, check_ranks());
-    EXA_GOTO(done, exa_plan_threads(job, &w.threads));
-    EXA_GOTO(done, exa_inputs_open(job, &w.inputs));
-    EXA_GOTO(done, exa_plan_grid(job, &w.inputs, &w.grid));
-    EXA_GOTO(done, exa_plan_chunk(job, &w.inputs, &w.grid, w.threads, &w.plan));
-    w.flooded_voxels = (int64_t)(w.plan.raw_bytes / exa_dtype_size(w.inputs.dtype) * w.grid.chunks);
-    w.plan.steps *= (double)w.grid.chunks;
-    EXA_GOTO(done, exa_plan_check_memory(&w.plan));
-    EXA_GOTO(done, exa_run_directory_open(job, &w.directory, &state));
+    EXA_GOTO(done, exa_comm_init());
+    if (exa_comm_rank() != 0) exa_log_set_level(EXA_LOG_ERROR); /* what all ranks see, rank 0 says */
+    EXA_GOTO(done, exa_comm_agree(prepare(&w)));
+    EXA_GOTO(done, open_directory(&w, &state));
     EXA_GOTO(done, run_in_directory(&w, state));
 done:
     release(&w);

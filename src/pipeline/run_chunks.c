@@ -3,6 +3,7 @@
 #include "run_internal.h"
 
 #include "exaconn/clock.h"
+#include "exaconn/comm.h"
 #include "exaconn/hash.h"
 #include "exaconn/little_endian.h"
 #include "exaconn/log.h"
@@ -14,7 +15,7 @@
 /* ---- what identifies the run --------------------------------------------------------------------------------- */
 
 /* All that decides the result: the job's keys that can change it, the weights, the volume's shape and type. */
-static exa_status run_sha256(const exa_run_work *w, char sha256[EXA_SHA256_HEX_BYTES]) {
+static exa_status identify_run(exa_run_work *w) {
     const exa_inputs *in = &w->inputs;
     exa_job standard = {0};
     char *differences = NULL, *text = NULL;
@@ -27,7 +28,7 @@ static exa_status run_sha256(const exa_run_work *w, char sha256[EXA_SHA256_HEX_B
                             in->model->weights_sha256, (long long)in->info.shape[0], (long long)in->info.shape[1],
                             (long long)in->info.shape[2], (int)in->dtype) > 0,
                    EXA_ERR_MEMORY, "cannot allocate the description of the run");
-    st = exa_sha256(text, strlen(text), sha256);
+    st = exa_sha256(text, strlen(text), w->run_sha256);
 done:
     free(text);
     free(differences);
@@ -35,22 +36,41 @@ done:
     return st;
 }
 
-exa_status exa_run_open_chunks(exa_run_work *w) {
-    enum { JOURNAL_ZSTD_LEVEL = 1 }; /* several GB/s on labels; a journal does not live long */
-    char folder[EXA_PATH_BYTES], sha256[EXA_SHA256_HEX_BYTES];
+static exa_status open_store(exa_run_work *w, bool replay) {
+    char folder[EXA_PATH_BYTES];
 
-    EXA_TRY(run_sha256(w, sha256));
+    exa_chunk_store_close(&w->store);
     EXA_TRY(exa_run_directory_path(w->directory, EXA_RUN_JOURNALS, folder));
-    EXA_TRY(exa_chunk_store_open(folder, sha256, 0, &w->grid, JOURNAL_ZSTD_LEVEL, &w->store));
-    w->chunks_resumed = exa_chunk_store_count(w->store);
+    return exa_chunk_store_open(folder, w->run_sha256, &w->grid, replay, &w->store);
+}
+
+static void say_chunks(const exa_run_work *w) {
+    const exa_chunk_grid *g = &w->grid;
+
     EXA_INFO("chunks: %lld x %lld x %lld of %lld x %lld x %lld voxels and a halo of %lld, %lld, %lld",
-             (long long)w->grid.count[0], (long long)w->grid.count[1], (long long)w->grid.count[2],
-             (long long)w->grid.core[0], (long long)w->grid.core[1], (long long)w->grid.core[2],
-             (long long)w->grid.halo[0], (long long)w->grid.halo[1], (long long)w->grid.halo[2]);
+             (long long)g->count[0], (long long)g->count[1], (long long)g->count[2], (long long)g->core[0],
+             (long long)g->core[1], (long long)g->core[2], (long long)g->halo[0], (long long)g->halo[1],
+             (long long)g->halo[2]);
     if (w->chunks_resumed)
         EXA_INFO("resumed: %llu of %llu chunks are in the journals", (unsigned long long)w->chunks_resumed,
-                 (unsigned long long)w->grid.chunks);
-    return EXA_OK;
+                 (unsigned long long)g->chunks);
+}
+
+/* Rank 0 replays the journals; then every rank begins its own. */
+exa_status exa_run_open_chunks(exa_run_work *w) {
+    enum { JOURNAL_ZSTD_LEVEL = 1 }; /* several GB/s on labels; a journal does not live long */
+    const bool first = exa_comm_rank() == 0;
+    uint32_t epoch = 0;
+
+    EXA_TRY(exa_comm_agree(identify_run(w)));
+    EXA_TRY(exa_comm_agree(open_store(w, first)));
+    if (first) {
+        epoch = exa_chunk_store_next_epoch(w->store);
+        w->chunks_resumed = w->chunks_done = exa_chunk_store_count(w->store);
+        say_chunks(w);
+    }
+    EXA_TRY(exa_comm_broadcast(&epoch, sizeof epoch));
+    return exa_comm_agree(exa_chunk_store_begin(w->store, epoch, (uint32_t)exa_comm_rank(), JOURNAL_ZSTD_LEVEL));
 }
 
 /* ---- details of a chunk: counters and attempts, as integers of 64 bits ----------------------------------------
@@ -183,14 +203,124 @@ static exa_status segment_chunk(exa_run_work *w, exa_chunkid k) {
                                                    : exa_error_context(st, "chunk %llu", (unsigned long long)k);
 }
 
-exa_status exa_run_segment_chunks(exa_run_work *w) {
-    for (exa_chunkid k = 0; k < w->grid.chunks; k++) {
-        if (exa_chunk_store_has(w->store, k)) continue;
-        EXA_TRY(exa_run_check_stop(w));
-        EXA_TRY(segment_chunk(w, k));
+/* ---- all chunks ---------------------------------------------------------------------------------------------- */
+
+static exa_status lease_body(exa_lease *lease, uint64_t k, void *context) {
+    exa_run_work *w = context;
+    exa_status st;
+
+    w->lease = lease;
+    st = segment_chunk(w, k);
+    w->lease = NULL;
+    if (st == EXA_OK)
         EXA_DEBUG("chunk %llu of %llu done", (unsigned long long)k, (unsigned long long)w->grid.chunks);
+    return st;
+}
+
+static exa_status lease_tick(const exa_policy_counters *counters, void *context) {
+    exa_run_work *w = context;
+
+    if (counters) w->chunks_done = w->chunks_resumed + counters->done;
+    if (exa_run_is_stopped()) return EXA_FAIL(EXA_ERR_CANCELLED, "stopped by a signal");
+    if (counters && exa_comm_size() > 1) {
+        const exa_progress_state state = {.chunks_done = (int64_t)w->chunks_done,
+                                          .chunks_resumed = (int64_t)w->chunks_resumed,
+                                          .chunks = (int64_t)w->grid.chunks};
+        exa_progress_update(w->progress, &state);
     }
-    EXA_CHECK(exa_chunk_store_count(w->store) == w->grid.chunks, EXA_ERR_INTERNAL, "%llu of %llu chunks are there",
-              (unsigned long long)exa_chunk_store_count(w->store), (unsigned long long)w->grid.chunks);
     return EXA_OK;
+}
+
+/* What the journals do not have, on rank 0. */
+static exa_status list_missing(const exa_run_work *w, exa_policy_item **items, size_t *count) {
+    *count = 0;
+    if (exa_comm_rank() != 0) return EXA_OK;
+    EXA_TRY(exa_alloc((size_t)(w->grid.chunks - w->chunks_resumed), sizeof **items, "the list of chunks", items));
+    for (exa_chunkid k = 0; k < w->grid.chunks; k++) {
+        exa_box box;
+        int64_t voxels;
+        if (exa_chunk_store_has(w->store, k)) continue;
+        box = exa_chunk_grid_box(&w->grid, k);
+        EXA_TRY(exa_box_voxels(&box, &voxels));
+        (*items)[(*count)++] = (exa_policy_item){.id = k, .cost = (double)voxels};
+    }
+    return EXA_OK;
+}
+
+#define FAILED_CHUNKS "failed_chunks.csv"
+
+/* Chunk, first voxel and extent of its box, tries, and why, for people and programs. */
+static exa_status write_failures(const exa_run_work *w, const exa_lease_result *r) {
+    char *text = NULL;
+    size_t size;
+    FILE *f = open_memstream(&text, &size);
+    exa_status st;
+
+    EXA_CHECK(f, EXA_ERR_MEMORY, "cannot allocate the list of failed chunks");
+    fprintf(f, "chunk,start_z,start_y,start_x,shape_z,shape_y,shape_x,tries,message\n");
+    for (size_t i = 0; i < r->failure_count; i++) {
+        const exa_lease_failure *e = &r->failures[i];
+        exa_box b = exa_chunk_grid_box(&w->grid, e->id);
+        fprintf(f, "%llu,%lld,%lld,%lld,%lld,%lld,%lld,%u,\"", (unsigned long long)e->id, (long long)b.start[0],
+                (long long)b.start[1], (long long)b.start[2], (long long)b.shape[0], (long long)b.shape[1],
+                (long long)b.shape[2], e->failures);
+        for (const char *c = e->message; *c; c++) fprintf(f, *c == '"' ? "\"\"" : "%c", *c);
+        fprintf(f, "\"\n");
+    }
+    fclose(f);
+    st = exa_run_directory_write(w->directory, FAILED_CHUNKS, text);
+    free(text);
+    return st;
+}
+
+/* What rank 0 has to say about the end of the work. */
+static exa_status judge(const exa_run_work *w, exa_status st, const exa_lease_result *r) {
+    char path[EXA_PATH_BYTES];
+    uint64_t left = r->counters.items - r->counters.done;
+
+    if (st == EXA_ERR_CANCELLED && exa_run_is_stopped()) return exa_run_check_stop(w);
+    if (st == EXA_ERR_CANCELLED)
+        return EXA_FAIL(st,
+                        "stopped by a signal to another rank; %llu of %llu chunks are done. Hint: the same command "
+                        "goes on there",
+                        (unsigned long long)w->chunks_done, (unsigned long long)w->grid.chunks);
+    if (st != EXA_ERR_INCOMPLETE) return st;
+    EXA_TRY(write_failures(w, r));
+    EXA_TRY(exa_run_directory_path(w->directory, FAILED_CHUNKS, path));
+    return EXA_FAIL(
+        EXA_ERR_INCOMPLETE,
+        "%llu of %llu chunks failed%s; '%s' says why. Hint: when that is mended, the same command does just "
+        "the missing ones",
+        (unsigned long long)left, (unsigned long long)w->grid.chunks,
+        r->state == EXA_POLICY_EXHAUSTED ? " or were not tried, as too many had failed" : "", path);
+}
+
+/* The journals of all ranks, read anew: what counts is what is on disk. */
+static exa_status check_coverage(exa_run_work *w) {
+    char path[EXA_PATH_BYTES];
+
+    if (exa_comm_size() > 1) EXA_TRY(open_store(w, true));
+    w->chunks_done = exa_chunk_store_count(w->store);
+    EXA_CHECK(w->chunks_done == w->grid.chunks, EXA_ERR_CHECKPOINT,
+              "only %llu of %llu chunks are in the journals. Hint: the same command does the missing ones",
+              (unsigned long long)w->chunks_done, (unsigned long long)w->grid.chunks);
+    EXA_TRY(exa_run_directory_path(w->directory, FAILED_CHUNKS, path));
+    remove(path); /* of an earlier start */
+    return EXA_OK;
+}
+
+exa_status exa_run_segment_chunks(exa_run_work *w) {
+    const exa_policy_options options = exa_policy_defaults();
+    exa_lease_result result = {0};
+    exa_policy_item *items = NULL;
+    size_t count;
+    exa_status st;
+
+    EXA_GOTO(done, exa_comm_agree(list_missing(w, &items, &count)));
+    st = exa_lease_run(items, count, &options, 0, lease_body, lease_tick, w, &result);
+    if (exa_comm_rank() == 0) st = st == EXA_OK ? check_coverage(w) : judge(w, st, &result);
+done:
+    free(result.failures);
+    free(items);
+    return st;
 }

@@ -153,6 +153,16 @@ exa_status exa_run_directory_open(const exa_job *job, exa_run_directory **out, e
     return EXA_OK;
 }
 
+exa_status exa_run_directory_join(const exa_job *job, exa_run_directory **out) {
+    exa_run_directory *d = calloc(1, sizeof *d);
+
+    EXA_CHECK(d, EXA_ERR_MEMORY, "cannot allocate a run directory");
+    d->lock = -1;
+    snprintf(d->path, sizeof d->path, "%s", job->output);
+    *out = d;
+    return EXA_OK;
+}
+
 void exa_run_directory_close(exa_run_directory **directory) {
     if (!*directory) return;
     if ((*directory)->lock >= 0) close((*directory)->lock);

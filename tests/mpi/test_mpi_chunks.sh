@@ -1,0 +1,61 @@
+#!/usr/bin/env bash
+# A run by chunks on several ranks: the same bits as on one, also when the whole job is killed and started again with
+# another number of ranks.
+. "$EXACONN_SOURCE_DIR/tests/test_lib.sh"
+export ASAN_OPTIONS=${ASAN_OPTIONS:-}:detect_leaks=0 # as in test_mpi_run.sh
+command -v mpirun >/dev/null || { echo "SKIP: no mpirun" >&2; exit 77; }
+small_job_volume=phantom:seed=7,shape=56,empty=0
+[ -z "${EXACONN_SANITIZE:-}" ] || small_job_volume=$small_volume # thousands of network steps would take too long
+# Ranks work on different chunks: some are slower than others by chance, so that the schedule differs in every run.
+job() { small_job "$1" '"chunks": {"shape": [28, 28, 28], "halo": [10, 10, 10]}' '"compute": {"threads": 1}'; }
+job "$work/one"
+expect 0 'chunks: 2 x 2 x 2' 'done in' -- "$EXACONN" run "$work/one/job.json"
+
+# same FOLDER WHAT
+same() {
+    check "$2: the same attempts" cmp "$work/one/run/attempts.csv" "$1/run/attempts.csv"
+    check "$2: the same candidates" cmp "$work/one/run/candidates.csv" "$1/run/candidates.csv"
+    expect 0 '"voi_bits": 0,' -- "$EXACONN" eval "$1/run/segmentation.h5:/segmentation" "$work/one/run/segmentation.h5:/segmentation" --ignore none --json
+    check "$2: nothing is missing or twice in the attempts" test "$(wc -l < "$1/run/attempts.csv")" -eq "$(wc -l < "$work/one/run/attempts.csv")"
+}
+
+for n in 1 2 3 4; do
+    job "$work/n$n"
+    expect 0 'done in' -- mpirun -n $n "$EXACONN" run "$work/n$n/job.json"
+    same "$work/n$n" "$n ranks"
+done
+check "each rank has a journal" test "$(find "$work/n4/run/journals" -name '*.journal' | wc -l)" -eq 4
+expect 0 'complete already' -- mpirun -n 2 "$EXACONN" run "$work/n2/job.json"
+
+# The whole job is killed again and again, and goes on with another number of ranks.
+job "$work/killed"
+for n in 3 2 4; do
+    setsid mpirun -n $n "$EXACONN" --log-level debug run "$work/killed/job.json" >"$work/err" 2>&1 & pid=$!
+    for _ in $(seq 3000); do [ "$(find "$work/killed/run/journals" -name "*.journal" -size +100c 2>/dev/null | wc -l)" -ge 1 ] && break; sleep 0.02; done
+    kill -KILL -- -$pid; wait $pid 2>/dev/null
+    pkill -KILL -f "$work/killed/job.json"
+done
+expect 0 'resumed: [1-8] of 8' -- mpirun -n 2 "$EXACONN" run "$work/killed/job.json"
+same "$work/killed" "killed three times"
+
+# A signal to one rank ends all, and says how far it came.
+job "$work/signal"
+mpirun -n 2 "$EXACONN" run "$work/signal/job.json" >"$work/err" 2>&1 & pid=$!
+for _ in $(seq 200); do [ -e "$work/signal/run/journals" ] && break; sleep 0.02; done
+pkill -TERM -n -f "$EXACONN run $work/signal/job.json"
+wait $pid; rc=$?
+check "a signal to one rank: exit 5 ($rc)" test $rc -eq 5
+check "a signal to one rank: says so once" test "$(grep -c 'exaconn: error: stopped by' "$work/err")" -eq 1
+expect 0 'done in' -- "$EXACONN" run "$work/signal/job.json"
+same "$work/signal" "after a signal"
+
+# What is wrong is said once, whatever the number of ranks.
+small_job "$work/wrong" '"chunks": {"shape": [20, 20, 20]}' '"mask": {"volume": "absent.h5:/m"}'
+expect 1 'absent.h5' -- mpirun -n 3 "$EXACONN" run "$work/wrong/job.json"
+check "said once" test "$(mpirun -n 3 "$EXACONN" run "$work/wrong/job.json" 2>&1 | grep -c 'exaconn: error')" -eq 1
+
+# Without chunks there is nothing to share.
+small_job "$work/plain"
+expect 2 '2 ranks' 'chunks' -- mpirun -n 2 "$EXACONN" run "$work/plain/job.json"
+check "nothing is left" test ! -e "$work/plain/run"
+finish
