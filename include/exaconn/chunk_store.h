@@ -18,6 +18,8 @@ extern "C" {
 
 typedef struct exa_chunk_store exa_chunk_store;
 
+#define EXA_CHUNK_STORE_MOST ((uint64_t)1 << 28) /* chunks */
+
 typedef struct exa_chunk_record {
     exa_chunkid chunk;
     const int32_t *labels;      /* of the chunk's box, [z, y, x]; 1 .. objects, 0 = background; borrowed */
@@ -35,9 +37,12 @@ typedef struct exa_chunk_store_report {
 
 /* Opens the folder of journals, created if need be, of the run that `run_sha256` stands for. With `replay` it knows
  * what is in them; damage is logged as a warning and costs the chunks that it hits, journals of another run are
- * EXA_ERR_CHECKPOINT. Without, the folder is not looked at, and the store knows what is put into it. */
+ * EXA_ERR_CHECKPOINT. Without, the store only takes chunks, and knows of none. */
 exa_status exa_chunk_store_open(const char *folder, const char *run_sha256, const exa_chunk_grid *grid, bool replay,
                                 exa_chunk_store **out);
+
+/* Removes the journals of a folder if none of them has a record; *empty tells. */
+exa_status exa_chunk_store_clear(const char *folder, bool *empty);
 void exa_chunk_store_close(exa_chunk_store **store);
 
 /* An epoch that no journal in the folder has, if they were replayed. */

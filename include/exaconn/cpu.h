@@ -20,8 +20,8 @@ const char *exa_isa_name(exa_isa isa); /* "auto", "portable", "avx2", "avx512" *
  * quota; at least 1. */
 int exa_cpu_cores(void);
 
-/* The same for one of `processes` on this machine: what each was bound to, if that is a part of the machine; else an
- * equal share. At least 1. */
+/* The same for one of `processes` on this machine: what each was bound to, if that is a part of the machine; else
+ * an equal share. At least 1. */
 int exa_cpu_cores_of(int processes);
 
 /* Bytes of physical memory this process may use (the smaller of the machine's and the cgroup's limit). */

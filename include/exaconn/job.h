@@ -158,6 +158,9 @@ exa_status exa_job_parse_points(const char *text, size_t size, const char *origi
  * line; with `result_only` just those that can change the result. *text is "" if there are none. */
 exa_status exa_job_differences(const exa_job *there, const exa_job *here, bool result_only, char **text);
 
+/* Every key that decides what the chunks of a run hold, as fresh text (transferred) of "key: value" lines. */
+exa_status exa_job_describe(const exa_job *job, char **text);
+
 /* The committed documents made from the table (transferred): configs/job.schema.json, and the tables of
  * docs/job.md. */
 exa_status exa_job_schema(char **text);

@@ -9,9 +9,11 @@
 extern "C" {
 #endif
 
-/* Reads, segments, writes. On an interrupted run directory of the same job it begins again; on a complete one it
- * says so and returns EXA_OK. SIGINT and SIGTERM end it with EXA_ERR_CANCELLED and nothing that looks complete. One
- * rank: more are EXA_ERR_CONFIG. Not thread safe (signal handlers, log file). */
+/* Reads, segments, writes. On an interrupted run directory of the same job it begins again, or goes on if the job
+ * is cut into chunks; on a complete one it says so and returns EXA_OK. SIGINT and SIGTERM end it with
+ * EXA_ERR_CANCELLED and nothing that looks complete; EXA_ERR_INCOMPLETE if chunks failed. Collective over all
+ * ranks, which the caller started by exa_comm_init; more than one need a job cut into chunks. Not thread safe
+ * (signal handlers, log file). */
 exa_status exa_run(const exa_job *job);
 
 #ifdef __cplusplus

@@ -5,12 +5,15 @@
 #include "exaconn/file.h"
 #include "exaconn/journal.h"
 #include "exaconn/log.h"
+#include "journal_internal.h"
 
 #include <dirent.h>
 #include <errno.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/stat.h>
+#include <unistd.h>
 
 enum { LABELS = 1, PROBABILITY = 2, DETAILS = 3, PARTS = 3 };
 enum { OWN = UINT32_MAX - 1, ABSENT = UINT32_MAX }; /* instead of the number of a journal */
@@ -28,7 +31,9 @@ struct exa_chunk_store {
     exa_chunk_store_report report;
     entry *entries; /* owned; of the chunks */
     uint64_t count;
-    char **names;                 /* owned; of the journals of earlier starts, sorted */
+    char **names;   /* owned; of the journals of earlier starts, sorted */
+    uint64_t *used; /* owned; when each was used last */
+    uint64_t now;
     exa_journal_reader **readers; /* owned; opened when first needed */
     size_t journal_count;
     exa_journal *own;            /* owned; of this start */
@@ -36,7 +41,7 @@ struct exa_chunk_store {
     uint64_t reading_bytes;
 };
 
-#define MOST_CHUNKS ((uint64_t)1 << 28) /* in one store */
+#define MOST_READERS 48 /* open at once */
 
 /* ---- replay -------------------------------------------------------------------------------------------------- */
 
@@ -110,8 +115,10 @@ static exa_status fits(const exa_chunk_store *s, const entry *e, exa_chunkid k, 
 }
 
 static void take(exa_chunk_store *s, const entry *found, uint32_t journal) {
-    entry *e = &s->entries[found->part[DETAILS - 1].chunk];
+    entry *e;
 
+    if (!s->entries) return; /* it only writes */
+    e = &s->entries[found->part[DETAILS - 1].chunk];
     s->count += e->journal == ABSENT;
     s->report.again += e->journal != ABSENT;
     *e = *found; /* journals come in order of epoch, so the newest wins */
@@ -119,12 +126,12 @@ static void take(exa_chunk_store *s, const entry *found, uint32_t journal) {
 }
 
 static void report_damage(exa_chunk_store *s, const char *name, const exa_journal_damage *d) {
-    s->report.damaged += d->regions + d->header;
+    s->report.damaged += d->regions > 0 ? d->regions : d->header;
     s->report.cut += d->tail_bytes > 0;
     if (d->regions || d->header)
         EXA_WARN("the journal '%s' is damaged in %llu places (first at byte %llu, %llu bytes); what was there is "
                  "computed again",
-                 name, (unsigned long long)(d->regions + d->header), (unsigned long long)d->first_offset,
+                 name, (unsigned long long)(d->regions > 0 ? d->regions : 1), (unsigned long long)d->first_offset,
                  (unsigned long long)d->bytes);
     if (d->tail_bytes)
         EXA_DEBUG("the journal '%s' ends within a record: %llu bytes", name, (unsigned long long)d->tail_bytes);
@@ -187,14 +194,14 @@ static exa_status open_store(exa_chunk_store *s, const char *folder, bool all) {
     EXA_CHECK(strlen(folder) < sizeof s->folder, EXA_ERR_RANGE, "path longer than %d bytes: '%.80s...'",
               EXA_PATH_BYTES - 1, folder);
     memcpy(s->folder, folder, strlen(folder) + 1);
-    EXA_CHECK(s->grid.chunks <= MOST_CHUNKS, EXA_ERR_RANGE,
-              "%llu chunks are more than one run keeps at once (%llu). Hint: use larger chunks",
-              (unsigned long long)s->grid.chunks, (unsigned long long)MOST_CHUNKS);
+    EXA_TRY(exa_file_make_directories(folder));
+    EXA_CHECK(s->grid.chunks <= EXA_CHUNK_STORE_MOST, EXA_ERR_RANGE, "%llu chunks are too many for one run",
+              (unsigned long long)s->grid.chunks);
+    if (!all) return EXA_OK;
     EXA_TRY(exa_calloc((size_t)s->grid.chunks, sizeof *s->entries, "the table of chunks", &s->entries));
     for (uint64_t k = 0; k < s->grid.chunks; k++) s->entries[k].journal = ABSENT;
-    EXA_TRY(exa_file_make_directories(folder));
-    if (!all) return EXA_OK;
     EXA_TRY(list_journals(s));
+    EXA_TRY(exa_calloc(s->journal_count, sizeof *s->used, "readers of journals", &s->used));
     EXA_TRY(exa_calloc(s->journal_count, sizeof *s->readers, "readers of journals", &s->readers));
     s->owner.epoch = 1;
     for (size_t i = 0; i < s->journal_count; i++) EXA_TRY(replay(s, (uint32_t)i));
@@ -219,6 +226,31 @@ fail:
     return st;
 }
 
+static bool has_records(const char *folder, const char *name) {
+    char path[EXA_PATH_BYTES];
+    struct stat info;
+
+    return exa_path_join(path, folder, name) != EXA_OK || stat(path, &info) != 0 ||
+           info.st_size > EXA_JOURNAL_FILE_HEADER;
+}
+
+exa_status exa_chunk_store_clear(const char *folder, bool *empty) {
+    exa_chunk_store s = {0};
+    char path[EXA_PATH_BYTES];
+    exa_status st;
+
+    snprintf(s.folder, sizeof s.folder, "%s", folder);
+    st = list_journals(&s);
+    *empty = st == EXA_OK;
+    for (size_t i = 0; i < s.journal_count; i++) *empty = *empty && !has_records(folder, s.names[i]);
+    for (size_t i = 0; i < s.journal_count; i++) {
+        if (*empty && exa_path_join(path, folder, s.names[i]) == EXA_OK) unlink(path);
+        free(s.names[i]);
+    }
+    free(s.names);
+    return st;
+}
+
 void exa_chunk_store_close(exa_chunk_store **store) {
     exa_chunk_store *s = *store;
 
@@ -231,6 +263,7 @@ void exa_chunk_store_close(exa_chunk_store **store) {
     exa_journal_close(&s->own);
     free(s->names);
     free(s->readers);
+    free(s->used);
     free(s->entries);
     free(s);
     *store = NULL;
@@ -245,7 +278,7 @@ uint64_t exa_chunk_store_count(const exa_chunk_store *s) {
 }
 
 bool exa_chunk_store_has(const exa_chunk_store *s, exa_chunkid k) {
-    return k < s->grid.chunks && s->entries[k].journal != ABSENT;
+    return s->entries && k < s->grid.chunks && s->entries[k].journal != ABSENT;
 }
 
 /* ---- writing ------------------------------------------------------------------------------------------------- */
@@ -268,6 +301,18 @@ exa_status exa_chunk_store_put(exa_chunk_store *s, const exa_chunk_record *r) {
 
 /* ---- reading ------------------------------------------------------------------------------------------------- */
 
+/* Files that may be open at once are few, journals may be thousands. */
+static void close_oldest(exa_chunk_store *s) {
+    size_t open = 0, oldest = s->journal_count;
+
+    for (size_t i = 0; i < s->journal_count; i++) {
+        if (!s->readers[i]) continue;
+        open++;
+        if (oldest == s->journal_count || s->used[i] < s->used[oldest]) oldest = i;
+    }
+    if (open >= MOST_READERS) exa_journal_reader_close(&s->readers[oldest]);
+}
+
 /* A reader knows a file as long as it was when it was opened. */
 static exa_status reader_of(exa_chunk_store *s, const entry *e, exa_journal_reader **reader) {
     char path[EXA_PATH_BYTES];
@@ -281,7 +326,9 @@ static exa_status reader_of(exa_chunk_store *s, const entry *e, exa_journal_read
         *reader = s->reading;
         return EXA_OK;
     }
+    s->used[e->journal] = ++s->now;
     if (!s->readers[e->journal]) {
+        close_oldest(s);
         EXA_TRY(exa_path_join(path, s->folder, s->names[e->journal]));
         EXA_TRY(exa_journal_open(path, s->owner.run_sha256, &s->readers[e->journal]));
     }

@@ -60,7 +60,8 @@ static exa_status check_owner(exa_journal_reader *r, const char *run_sha256) {
     EXA_TRY(read_owner(r, &verdict));
     EXA_CHECK(verdict != EXA_ERR_UNSUPPORTED, EXA_ERR_UNSUPPORTED,
               "the journal '%s' is of a newer format. Hint: use a newer exaconn", r->path);
-    r->damage.header = verdict != EXA_OK;
+    /* A file that is too short was being created when its writer died. */
+    r->damage.header = verdict != EXA_OK && r->size >= EXA_JOURNAL_FILE_HEADER;
     if (verdict == EXA_OK) {
         EXA_CHECK(
             !run_sha256 || strcmp(run_sha256, r->owner.run_sha256) == 0, EXA_ERR_CHECKPOINT,
@@ -85,7 +86,6 @@ static exa_status open_file(exa_journal_reader *r, const char *path) {
     EXA_CHECK(strlen(path) < sizeof r->path, EXA_ERR_RANGE, "path longer than %d bytes: '%.80s...'",
               EXA_PATH_BYTES - 1, path);
     memcpy(r->path, path, strlen(path) + 1);
-    EXA_TRY(exa_alloc(BUFFER_BYTES, 1, "a buffer for journals", &r->buffer));
     r->fd = open(path, O_RDONLY | O_CLOEXEC);
     EXA_CHECK(r->fd >= 0, EXA_ERR_IO, "cannot open the journal '%s': %s", path, strerror(errno));
     EXA_CHECK(fstat(r->fd, &info) == 0, EXA_ERR_IO, "cannot examine '%s': %s", path, strerror(errno));
@@ -102,7 +102,7 @@ exa_status exa_journal_open(const char *path, const char *run_sha256, exa_journa
     r->fd = -1;
     EXA_GOTO(fail, open_file(r, path));
     EXA_GOTO(fail, check_owner(r, run_sha256));
-    r->at = r->damage.header ? 0 : EXA_JOURNAL_FILE_HEADER; /* bytes may be missing or too many */
+    r->at = *r->owner.run_sha256 == '\0' ? 0 : EXA_JOURNAL_FILE_HEADER; /* bytes may be missing or too many */
     *reader = r;
     return EXA_OK;
 fail:
@@ -212,6 +212,7 @@ exa_status exa_journal_next(exa_journal_reader *r, exa_journal_record *record, b
 
     *end = r->at >= r->size;
     if (*end) return EXA_OK;
+    if (!r->buffer) EXA_TRY(exa_alloc(BUFFER_BYTES, 1, "a buffer for journals", &r->buffer));
     EXA_TRY(examine(r, r->at, &found, &whole));
     if (!whole) {
         EXA_TRY(search(r, &found, end));

@@ -1,6 +1,7 @@
 /* The program: the list of commands, the global options, errors and exit codes. */
 #include "cli_internal.h"
 
+#include "exaconn/comm.h"
 #include "exaconn/log.h"
 
 #include <errno.h>
@@ -30,7 +31,7 @@ const exa_cli_exit_code exa_cli_exit_codes[] = {
     {EXA_EXIT_USAGE, "the command line or the job file is wrong; nothing was begun"},
     {EXA_EXIT_INCOMPLETE, "finished, but some chunks failed; they are listed"},
     {EXA_EXIT_BAD_INPUT, "a file's content is wrong, corrupt or not supported"},
-    {EXA_EXIT_INTERRUPTED, "stopped by a signal; the same command begins again"},
+    {EXA_EXIT_INTERRUPTED, "stopped by a signal; the same command begins again or goes on"},
     {0, NULL}};
 
 const exa_cli_command *const *exa_cli_commands(size_t *count) {
@@ -141,5 +142,6 @@ int exa_cli_main(int argc, char **argv) {
         if (code == EXA_EXIT_OK) code = EXA_EXIT_FAILURE;
     }
     exa_cli_arguments_free(&arguments);
+    exa_comm_finalize(); /* the ranks wait for each other until all is said */
     return code;
 }

@@ -1,6 +1,7 @@
 /* exaconn plan JOB */
 #include "cli_internal.h"
 
+#include "exaconn/chunk_store.h"
 #include "exaconn/job.h"
 #include "exaconn/plan.h"
 #include "exaconn/progress.h"
@@ -13,6 +14,7 @@ typedef struct plan_facts {
     exa_inputs inputs;
     exa_plan plan; /* of one chunk; a job without chunks is one */
     exa_chunk_grid grid;
+    double chunk_voxels;  /* of the largest */
     double voxels, steps; /* of all chunks, halos included in the steps */
     int threads;
     bool fits;
@@ -44,7 +46,11 @@ static void print_chunks(const plan_facts *f) {
     printf("supervoxels  up to %llu in a chunk: its number times 2^%d, plus one of these\n",
            (1ull << g->local_bits) - 1, g->local_bits);
     printf("journals   at most %s before compression\n",
-           exa_format_bytes(4.0 * (double)(f->plan.output_bytes_max / 8) * (double)g->chunks, a));
+           exa_format_bytes(
+               (f->job->segmentation.probability_map ? 5.0 : 4.0) * f->chunk_voxels * (double)g->chunks, a));
+    if (g->chunks > EXA_CHUNK_STORE_MOST)
+        printf("           ** more chunks than one run takes so far: %llu **\n",
+               (unsigned long long)EXA_CHUNK_STORE_MOST);
 }
 
 static void print_text(const plan_facts *f) {
@@ -115,6 +121,7 @@ static exa_status plan_job(const exa_cli_arguments *arguments, const exa_job *jo
     EXA_TRY(exa_inputs_open(job, &f.inputs));
     EXA_GOTO(done, exa_plan_grid(job, &f.inputs, &f.grid));
     EXA_GOTO(done, exa_plan_chunk(job, &f.inputs, &f.grid, f.threads, &f.plan));
+    f.chunk_voxels = (double)f.plan.raw_bytes / (double)exa_dtype_size(f.inputs.dtype);
     f.voxels = 1.0;
     for (int a = 0; a < 3; a++) f.voxels *= (double)f.inputs.box.shape[a];
     f.steps = f.plan.steps * (double)f.grid.chunks;

@@ -1,6 +1,7 @@
 /* exaconn run JOB */
 #include "cli_internal.h"
 
+#include "exaconn/comm.h"
 #include "exaconn/job.h"
 #include "exaconn/run.h"
 
@@ -8,7 +9,8 @@ static exa_status run(const exa_cli_arguments *arguments) {
     exa_job job = {0};
     exa_status st;
 
-    EXA_TRY(exa_job_read(exa_cli_positional(arguments, 0), &job));
+    EXA_TRY(exa_comm_init());
+    EXA_TRY(exa_comm_agree(exa_job_read(exa_cli_positional(arguments, 0), &job)));
     exa_cli_use_job_log_level(arguments, job.log_level);
     st = exa_run(&job);
     exa_job_destroy(&job);

@@ -51,7 +51,12 @@ static void print_text(const char *directory, const char *state, const cJSON *st
     if (!status) return;
     printf("  started %s on %s, process %.0f; last written %s\n", text(status, "started"), text(status, "host"),
            number(status, "pid"), text(status, "updated"));
-    if (c) {
+    if (cJSON_HasObjectItem(status, "chunks")) {
+        printf("  chunks %.0f of %.0f", number(status, "chunks_done"), number(status, "chunks"));
+        if (strcmp(state, "running") == 0 && cJSON_HasObjectItem(status, "eta_s"))
+            printf(", about %s left", exa_format_duration(number(status, "eta_s"), duration));
+        printf("\n");
+    } else if (c) {
         printf("  seeds %.0f of %.0f, objects %.0f, steps %.0f", number(status, "seeds_done"),
                number(status, "seeds_total"), number(c, "objects"), number(c, "steps"));
         if (voxels > 0) printf(", %.1f %% of the voxels labelled", 100.0 * number(c, "voxels_segmented") / voxels);
@@ -63,7 +68,9 @@ static void print_text(const char *directory, const char *state, const cJSON *st
         printf("\n");
     }
     if (strcmp(state, "interrupted") == 0)
-        printf("  the same `exaconn run` begins again; nothing partial was left\n");
+        printf(cJSON_HasObjectItem(status, "chunks")
+                   ? "  the same `exaconn run` goes on with the missing chunks\n"
+                   : "  the same `exaconn run` begins again; nothing partial was left\n");
     if (strcmp(state, "failed") == 0) printf("  why: the end of %s/run.log\n", directory);
 }
 

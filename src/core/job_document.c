@@ -65,6 +65,26 @@ exa_status exa_job_differences(const exa_job *there, const exa_job *here, bool r
     return st;
 }
 
+exa_status exa_job_describe(const exa_job *job, char **out) {
+    exa_json_text text = {0};
+
+    exa_json_text_add(&text, "%s", "");
+    for (size_t i = 0; i < exa_job_key_count; i++) {
+        const exa_job_key *key = &exa_job_keys[i];
+        char *value;
+        if (key->flags & (EXA_JOB_FREE | EXA_JOB_LATE)) continue;
+        exa_status st = value_text(job, key, &value);
+        if (st != EXA_OK) {
+            free(text.data);
+            return st;
+        }
+        exa_json_text_add(&text, "%s: ", key->path);
+        exa_json_text_add(&text, "%s\n", value);
+        free(value);
+    }
+    return exa_json_text_take(&text, out);
+}
+
 /* ---- JSON Schema, draft 2020-12 ----------------------------------------------------------------- */
 
 static void add_limits(const exa_job_key *key, exa_json_text *text) {

@@ -25,7 +25,8 @@ enum {
     EXA_JOB_NULLABLE = 2,      /* null is a value, and the default */
     EXA_JOB_ABOVE_MINIMUM = 4, /* the minimum itself is not allowed */
     EXA_JOB_BELOW_MAXIMUM = 8, /* nor the maximum */
-    EXA_JOB_FREE = 16          /* never changes what a run makes */
+    EXA_JOB_FREE = 16,         /* never changes what a run makes */
+    EXA_JOB_LATE = 32          /* decides only what is made of finished chunks */
 };
 
 #define EXA_JOB_MAX_INTEGER 9007199254740991 /* 2^53 - 1: exact in every JSON reader */

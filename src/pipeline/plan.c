@@ -179,6 +179,22 @@ static exa_status check_points(const exa_inputs *in) {
     return EXA_OK;
 }
 
+/* HDF5 has a limit, and the end of a run is no time to learn of it. */
+static exa_status check_storage(const exa_job *job, const exa_inputs *in) {
+    double bytes = 8;
+
+    for (int a = 0; a < 3; a++) {
+        int64_t n = job->segmentation.chunk[a];
+        bytes *= (double)(n < in->box.shape[a] ? n : in->box.shape[a]);
+    }
+    EXA_CHECK(
+        bytes < 4294967296.0, EXA_ERR_RANGE,
+        "segmentation.chunk gives storage chunks of %.0f bytes, and HDF5 allows less than 4 GiB. Hint: 64 or 128 "
+        "voxels on each axis are usual",
+        bytes);
+    return EXA_OK;
+}
+
 static exa_status check_chunks(const exa_job *job) {
     if (!job->chunks.shape.given) return EXA_OK;
     EXA_CHECK(!job->initial_segmentation, EXA_ERR_UNSUPPORTED,
@@ -196,6 +212,7 @@ static exa_status open_inputs(const exa_job *job, exa_inputs *in) {
     EXA_TRY(exa_volume_get_info(in->volume, &in->info));
     EXA_TRY(check_raw_type(job, in));
     EXA_TRY(check_box(job, in));
+    EXA_TRY(check_storage(job, in));
     EXA_TRY(choose_voxel_size(job, in));
     EXA_TRY(open_companion(in, job->mask.volume, "mask.volume", &in->mask));
     EXA_TRY(open_companion(in, job->initial_segmentation, "initial_segmentation", &in->initial));

@@ -39,11 +39,8 @@ bool exa_run_is_stopped(void) {
 exa_status exa_run_check_stop(const exa_run_work *w) {
     if (w->lease && exa_lease_cancelled(w->lease)) return EXA_FAIL(EXA_ERR_CANCELLED, "not needed any more");
     if (stop_signal && w->store)
-        return EXA_FAIL(
-            EXA_ERR_CANCELLED,
-            "stopped by signal %d (%s); %llu of %llu chunks are done. Hint: the same command goes on there",
-            (int)stop_signal, strsignal((int)stop_signal), (unsigned long long)w->chunks_done,
-            (unsigned long long)w->grid.chunks);
+        return EXA_FAIL(EXA_ERR_CANCELLED, "stopped by signal %d (%s). Hint: the same command goes on there",
+                        (int)stop_signal, strsignal((int)stop_signal));
     EXA_CHECK(!stop_signal, EXA_ERR_CANCELLED,
               "stopped by signal %d (%s); nothing was written. Hint: the same command "
               "begins again",
@@ -150,6 +147,10 @@ static void report_progress(const exa_progress_state *state, double elapsed_s, d
     if (exa_run_write_status(context, "running", eta_s) != EXA_OK) EXA_WARN("%s", exa_error_last()->message);
 }
 
+bool exa_run_did_all(const exa_run_work *w) {
+    return exa_comm_size() == 1 && w->chunks_resumed == 0;
+}
+
 exa_canvas_counters exa_run_counters(const exa_run_work *w) {
     exa_canvas_counters sum = w->before;
 
@@ -200,12 +201,14 @@ static void print_summary(const exa_run_work *w) {
     char path[EXA_PATH_BYTES] = "", time_text[32];
 
     exa_run_directory_path(w->directory, "segmentation.h5", path);
-    EXA_INFO(
-        "done in %s: %lld objects of %lld floods, %lld steps (%.1f/s), %.1f %% of the voxels labelled, %.0f kvox/s",
-        exa_format_duration(w->times.total_s, time_text), (long long)c->objects, (long long)c->floods,
-        (long long)c->steps, w->times.flood_s > 0 ? (double)c->steps / w->times.flood_s : 0.0,
-        100.0 * (double)w->labelled / (double)w->inputs.voxels, (double)w->inputs.voxels / w->times.total_s / 1e3);
-    EXA_INFO("time outside the network: %.1f %%", 100.0 * (1.0 - w->times.network_s / w->times.total_s));
+    EXA_INFO("done in %s: %lld objects of %lld floods, %lld steps, %.1f %% of the voxels labelled",
+             exa_format_duration(w->times.total_s, time_text), (long long)c->objects, (long long)c->floods,
+             (long long)c->steps, 100.0 * (double)w->labelled / (double)w->inputs.voxels);
+    if (exa_run_did_all(w))
+        EXA_INFO("%.1f steps/s, %.0f kvox/s, time outside the network: %.1f %%",
+                 w->times.flood_s > 0 ? (double)c->steps / w->times.flood_s : 0.0,
+                 (double)w->inputs.voxels / w->times.total_s / 1e3,
+                 100.0 * (1.0 - w->times.network_s / w->times.total_s));
     if (w->limited) EXA_WARN("a limit of the job (\"limits\") ended the run early");
     EXA_INFO("segmentation: %s:/segmentation", path);
     EXA_INFO("look at it:   exaconn render --raw '%s' --seg '%s:/segmentation' --slice z=%lld -o slice.png",
@@ -241,7 +244,7 @@ static exa_status segment_in_one(exa_run_work *w) {
 /* All ranks segment; rank 0 makes one segmentation of it. */
 static exa_status segment_by_chunks(exa_run_work *w) {
     EXA_TRY(exa_run_open_chunks(w));
-    if (exa_comm_rank() == 0) EXA_TRY(exa_run_begin_progress(w));
+    EXA_TRY(exa_comm_agree(exa_comm_rank() == 0 ? exa_run_begin_progress(w) : EXA_OK));
     EXA_TRY(exa_run_segment_chunks(w));
     exa_progress_destroy(&w->progress);
     log_memory("segmenting");
@@ -287,7 +290,8 @@ static exa_status run_in_directory(exa_run_work *w, exa_run_state state) {
         EXA_INFO("an earlier run here did not finish; beginning again");
     catch_signals(true);
     st = work(w);
-    catch_signals(false);
+    if (exa_comm_rank() == 0)
+        catch_signals(false); /* the others wait for it: a signal to all is for rank 0 to answer */
     if (st != EXA_OK) {
         const exa_error error = *exa_error_last();
         exa_log_write(EXA_LOG_DEBUG, "failed: %s", error.message);
@@ -326,17 +330,22 @@ static exa_status prepare(exa_run_work *w) {
     EXA_TRY(exa_plan_grid(w->job, &w->inputs, &w->grid));
     EXA_TRY(exa_plan_chunk(w->job, &w->inputs, &w->grid, w->threads, &w->plan));
     w->plan.steps *= (double)w->grid.chunks;
-    w->plan.available_bytes /= (uint64_t)exa_comm_local_size();
+    EXA_CHECK(
+        !w->job->chunks.shape.given || w->grid.chunks <= EXA_CHUNK_STORE_MOST, EXA_ERR_RANGE,
+        "%llu chunks are more than one run takes so far (%llu). Hint: use larger chunks, or a part of the volume "
+        "with \"box\"",
+        (unsigned long long)w->grid.chunks, (unsigned long long)EXA_CHUNK_STORE_MOST);
+    if (!(w->job->compute.memory_limit_gib > 0)) w->plan.available_bytes /= (uint64_t)exa_comm_local_size();
     return exa_plan_check_memory(&w->plan);
 }
 
 /* Rank 0 opens it for all. */
 static exa_status open_directory(exa_run_work *w, exa_run_state *state) {
-    exa_status st = exa_comm_rank() == 0 ? exa_run_directory_open(w->job, &w->directory, state)
-                                         : exa_run_directory_join(w->job, &w->directory);
+    const bool first = exa_comm_rank() == 0;
 
-    EXA_TRY(exa_comm_agree(st));
-    return exa_comm_broadcast(state, sizeof *state);
+    EXA_TRY(exa_comm_agree(first ? exa_run_directory_open(w->job, &w->directory, state) : EXA_OK));
+    EXA_TRY(exa_comm_broadcast(state, sizeof *state));
+    return exa_comm_agree(first ? EXA_OK : exa_run_directory_join(w->job, &w->directory));
 }
 
 exa_status exa_run(const exa_job *job) {
@@ -349,13 +358,11 @@ exa_status exa_run(const exa_job *job) {
     return_freed_memory();
     gmtime_r(&t, &utc);
     strftime(w.started, sizeof w.started, "%Y-%m-%dT%H:%M:%SZ", &utc);
-    EXA_GOTO(done, exa_comm_init());
     if (exa_comm_rank() != 0) exa_log_set_level(EXA_LOG_ERROR); /* what all ranks see, rank 0 says */
     EXA_GOTO(done, exa_comm_agree(prepare(&w)));
     EXA_GOTO(done, open_directory(&w, &state));
     EXA_GOTO(done, run_in_directory(&w, state));
 done:
     release(&w);
-    exa_comm_finalize();
     return st;
 }

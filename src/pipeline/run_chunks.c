@@ -14,25 +14,98 @@
 
 /* ---- what identifies the run --------------------------------------------------------------------------------- */
 
-/* All that decides the result: the job's keys that can change it, the weights, the volume's shape and type. */
-static exa_status identify_run(exa_run_work *w) {
+#define IDENTITY "run.txt" /* in the folder of the journals */
+
+/* The arithmetic decides the last bits: kernel and instruction set, without the number of threads. */
+static void describe_arithmetic(const exa_run_work *w, char out[128]) {
+    const char *text = exa_ffn_net_description(w->net), *last = strrchr(text, ',');
+
+    snprintf(out, 128, "%.*s", last ? (int)(last - text) : (int)strlen(text), text);
+}
+
+/* All ranks compute alike, or not at all. Collective. */
+static exa_status check_arithmetic(const exa_run_work *w) {
+    char mine[128], first[128];
+
+    describe_arithmetic(w, mine);
+    memcpy(first, mine, sizeof first);
+    EXA_TRY(exa_comm_broadcast(first, sizeof first));
+    if (strcmp(mine, first) == 0) return exa_comm_agree(EXA_OK);
+    return exa_comm_agree(
+        EXA_FAIL(EXA_ERR_UNSUPPORTED,
+                 "rank %d would compute with '%s', rank 0 with '%s': the last bits could differ. Hint: "
+                 "set compute.isa to what all machines have, such as \"avx2\"",
+                 exa_comm_rank(), mine, first));
+}
+
+static exa_status hash_points(const exa_inputs *in, char sha256[EXA_SHA256_HEX_BYTES]) {
+    return exa_sha256(in->points ? (const void *)in->points : "", in->point_count * sizeof *in->points, sha256);
+}
+
+/* All that decides what the chunks hold, line by line: the job's keys, the network, the volume's shape and type,
+ * the seeds of a list, the arithmetic. The content of raw and mask is not looked at. */
+static exa_status describe_run(const exa_run_work *w, char **text) {
     const exa_inputs *in = &w->inputs;
-    exa_job standard = {0};
-    char *differences = NULL, *text = NULL;
+    char points[EXA_SHA256_HEX_BYTES], arithmetic[128], *job = NULL;
     exa_status st = EXA_OK;
 
-    EXA_TRY(exa_job_defaults(&standard));
-    EXA_GOTO(done, exa_job_differences(&standard, w->job, true, &differences));
-    EXA_CHECK_GOTO(done,
-                   asprintf(&text, "exaconn chunks 1\n%s%s\n%lld %lld %lld %d\n", differences,
-                            in->model->weights_sha256, (long long)in->info.shape[0], (long long)in->info.shape[1],
-                            (long long)in->info.shape[2], (int)in->dtype) > 0,
-                   EXA_ERR_MEMORY, "cannot allocate the description of the run");
-    st = exa_sha256(text, strlen(text), w->run_sha256);
+    describe_arithmetic(w, arithmetic);
+    EXA_TRY(hash_points(in, points));
+    EXA_TRY(exa_job_describe(w->job, &job));
+    EXA_CHECK_GOTO(
+        done,
+        asprintf(text, "exaconn chunks 1\n%sweights: %s\nvolume: %lld %lld %lld %s\nseeds: %s\narithmetic: %s\n",
+                 job, in->model->weights_sha256, (long long)in->info.shape[0], (long long)in->info.shape[1],
+                 (long long)in->info.shape[2], exa_dtype_name(in->dtype), points, arithmetic) > 0,
+        EXA_ERR_MEMORY, "cannot allocate the description of the run");
 done:
+    free(job);
+    return st;
+}
+
+/* The first line in which two descriptions differ. */
+static exa_status refuse(const exa_run_work *w, const char *there, const char *here) {
+    size_t line = 0;
+
+    for (size_t i = 0; there[i] && there[i] == here[i]; i++)
+        if (there[i] == '\n') line = i + 1;
+    return EXA_FAIL(
+        EXA_ERR_CONFIG,
+        "'%s' holds finished chunks of another job:\n  %.*s there\n  %.*s here\nHint: give this job another "
+        "\"output\", or remove that folder",
+        w->job->output, (int)strcspn(there + line, "\n"), there + line, (int)strcspn(here + line, "\n"),
+        here + line);
+}
+
+/* On rank 0. A folder without a finished chunk belongs to whatever job comes next. */
+static exa_status claim_journals(exa_run_work *w, const char *text) {
+    char folder[EXA_PATH_BYTES], path[EXA_PATH_BYTES], *there = NULL;
+    size_t size;
+    bool empty;
+    exa_status st = EXA_OK;
+
+    EXA_TRY(exa_run_directory_path(w->directory, EXA_RUN_JOURNALS, folder));
+    EXA_TRY(exa_file_make_directories(folder));
+    EXA_TRY(exa_path_join(path, folder, IDENTITY));
+    if (exa_file_exists(path)) {
+        EXA_TRY(exa_file_read_all(path, EXA_JOB_MAX_BYTES, &there, &size));
+        if (strcmp(there, text) == 0) goto done;
+        EXA_GOTO(done, exa_chunk_store_clear(folder, &empty));
+        if (!empty) EXA_GOTO(done, refuse(w, there, text));
+    }
+    st = exa_file_write_atomic(path, text, strlen(text));
+done:
+    free(there);
+    return st;
+}
+
+static exa_status identify_run(exa_run_work *w) {
+    char *text = NULL;
+    exa_status st = describe_run(w, &text);
+
+    if (st == EXA_OK) st = exa_sha256(text, strlen(text), w->run_sha256);
+    if (st == EXA_OK && exa_comm_rank() == 0) st = claim_journals(w, text);
     free(text);
-    free(differences);
-    exa_job_destroy(&standard);
     return st;
 }
 
@@ -62,6 +135,7 @@ exa_status exa_run_open_chunks(exa_run_work *w) {
     const bool first = exa_comm_rank() == 0;
     uint32_t epoch = 0;
 
+    EXA_TRY(check_arithmetic(w));
     EXA_TRY(exa_comm_agree(identify_run(w)));
     EXA_TRY(exa_comm_agree(open_store(w, first)));
     if (first) {
@@ -76,7 +150,7 @@ exa_status exa_run_open_chunks(exa_run_work *w) {
 /* ---- details of a chunk: counters and attempts, as integers of 64 bits ----------------------------------------
  */
 
-enum { VERSION = 1, COUNTERS = sizeof(exa_canvas_counters) / sizeof(int64_t), ATTEMPT = 14, HEAD = 2 + COUNTERS };
+enum { VERSION = 1, COUNTERS = sizeof(exa_canvas_counters) / sizeof(int64_t), ATTEMPT = 14, HEAD = 4 + COUNTERS };
 
 static void pack_attempt(const exa_attempt *a, int64_t out[ATTEMPT]) {
     for (int i = 0; i < 3; i++) {
@@ -109,16 +183,18 @@ static void order_bytes(int64_t *values, size_t count) {
     for (size_t i = 0; i < count; i++) values[i] = (int64_t)exa_load_le64((const unsigned char *)&values[i]);
 }
 
-static exa_status pack_details(const exa_canvas *canvas, int64_t **details, size_t *size) {
+static exa_status pack_details(const exa_run_work *w, int64_t **details, size_t *size) {
     size_t attempts, words;
-    const exa_attempt *a = exa_canvas_attempts(canvas, &attempts);
+    const exa_attempt *a = exa_canvas_attempts(w->canvas, &attempts);
     int64_t *v;
 
     words = HEAD + attempts * ATTEMPT;
     EXA_TRY(exa_alloc(words, sizeof *v, "the details of a chunk", &v));
     v[0] = VERSION;
     v[1] = (int64_t)attempts;
-    memcpy(v + 2, exa_canvas_get_counters(canvas), sizeof(exa_canvas_counters));
+    v[2] = w->excluded_voxels;
+    v[3] = exa_canvas_limit_reached(w->canvas);
+    memcpy(v + 4, exa_canvas_get_counters(w->canvas), sizeof(exa_canvas_counters));
     for (size_t i = 0; i < attempts; i++) pack_attempt(&a[i], v + HEAD + i * ATTEMPT);
     order_bytes(v, words);
     *details = v;
@@ -126,8 +202,7 @@ static exa_status pack_details(const exa_canvas *canvas, int64_t **details, size
     return EXA_OK;
 }
 
-exa_status exa_run_read_details(exa_run_work *w, exa_chunkid k, exa_canvas_counters *counters,
-                                exa_attempt **attempts, size_t *count) {
+exa_status exa_run_read_details(exa_run_work *w, exa_chunkid k, exa_run_details *d) {
     void *bytes = NULL;
     int64_t *v;
     size_t size, words;
@@ -137,15 +212,16 @@ exa_status exa_run_read_details(exa_run_work *w, exa_chunkid k, exa_canvas_count
     v = bytes;
     words = size / sizeof *v;
     order_bytes(v, words);
-    EXA_CHECK_GOTO(done, words >= HEAD && v[0] == VERSION && v[1] >= 0 && (size_t)v[1] == (words - HEAD) / ATTEMPT,
-                   EXA_ERR_FORMAT,
-                   "chunk %llu has details that this version does not know. Hint: use the version of "
-                   "exaconn that began this run",
-                   (unsigned long long)k);
-    memcpy(counters, v + 2, sizeof *counters);
-    *count = (size_t)v[1];
-    EXA_GOTO(done, exa_alloc(*count, sizeof **attempts, "the attempts of a chunk", attempts));
-    for (size_t i = 0; i < *count; i++) unpack_attempt(v + HEAD + i * ATTEMPT, &(*attempts)[i]);
+    EXA_CHECK_GOTO(
+        done, words >= HEAD && v[0] == VERSION && v[1] >= 0 && (size_t)v[1] == (words - HEAD) / ATTEMPT,
+        EXA_ERR_FORMAT,
+        "chunk %llu has details that this version does not know. Hint: use the version of exaconn that began "
+        "this run",
+        (unsigned long long)k);
+    *d = (exa_run_details){.attempt_count = (size_t)v[1], .excluded = v[2], .limited = v[3] != 0};
+    memcpy(&d->counters, v + 4, sizeof d->counters);
+    EXA_GOTO(done, exa_alloc(d->attempt_count, sizeof *d->attempts, "the attempts of a chunk", &d->attempts));
+    for (size_t i = 0; i < d->attempt_count; i++) unpack_attempt(v + HEAD + i * ATTEMPT, &d->attempts[i]);
 done:
     free(bytes);
     return st;
@@ -160,7 +236,7 @@ static exa_status put_chunk(exa_run_work *w, exa_chunkid k) {
     int64_t *details = NULL;
     exa_status st = EXA_OK;
 
-    EXA_GOTO(done, pack_details(w->canvas, &details, &record.details_size));
+    EXA_GOTO(done, pack_details(w, &details, &record.details_size));
     record.details = details;
     EXA_GOTO(done, exa_chunk_store_put(w->store, &record));
 done:
@@ -169,13 +245,35 @@ done:
     return st;
 }
 
+/* A journal that cannot be written (disk full) fails for every chunk: the run ends at once, not chunk by chunk. */
+static exa_status give_up(exa_run_work *w) {
+    if (!atomic_load(&w->fatal_set)) w->fatal = *exa_error_last();
+    atomic_store(&w->fatal_set, true);
+    return EXA_FAIL(EXA_ERR_CANCELLED, "no chunk can be kept any more");
+}
+
+/* Of the chunk's own voxels, so that the halos do not count twice. */
+static int64_t count_excluded(const exa_run_work *w, exa_chunkid k) {
+    const exa_box core = exa_chunk_grid_core(&w->grid, k), *box = &w->inputs.box;
+    int64_t count = 0;
+
+    for (exa_coord row = 0; w->excluded && row < core.shape[0] * core.shape[1]; row++) {
+        exa_coord z = core.start[0] - box->start[0] + row / core.shape[1];
+        exa_coord y = core.start[1] - box->start[1] + row % core.shape[1];
+        const uint8_t *from = w->excluded + (z * box->shape[1] + y) * box->shape[2] + core.start[2] - box->start[2];
+        for (exa_coord x = 0; x < core.shape[2]; x++) count += from[x];
+    }
+    return count;
+}
+
 static exa_status flood_chunk(exa_run_work *w, exa_chunkid k) {
     EXA_TRY(exa_run_load_raw(w));
     EXA_TRY(exa_run_load_exclusion(w));
+    w->excluded_voxels = count_excluded(w, k);
     EXA_TRY(exa_run_check_stop(w));
     EXA_TRY(exa_run_make_canvas(w));
     EXA_TRY(exa_run_flood(w));
-    EXA_TRY(put_chunk(w, k));
+    if (put_chunk(w, k) != EXA_OK) return give_up(w);
     w->before = exa_run_counters(w);
     return EXA_OK;
 }
@@ -221,6 +319,7 @@ static exa_status lease_tick(const exa_policy_counters *counters, void *context)
     exa_run_work *w = context;
 
     if (counters) w->chunks_done = w->chunks_resumed + counters->done;
+    if (atomic_load(&w->fatal_set)) return exa_error_restore(&w->fatal);
     if (exa_run_is_stopped()) return EXA_FAIL(EXA_ERR_CANCELLED, "stopped by a signal");
     if (counters && exa_comm_size() > 1) {
         const exa_progress_state state = {.chunks_done = (int64_t)w->chunks_done,
@@ -254,7 +353,7 @@ static exa_status write_failures(const exa_run_work *w, const exa_lease_result *
     char *text = NULL;
     size_t size;
     FILE *f = open_memstream(&text, &size);
-    exa_status st;
+    exa_status st = EXA_OK;
 
     EXA_CHECK(f, EXA_ERR_MEMORY, "cannot allocate the list of failed chunks");
     fprintf(f, "chunk,start_z,start_y,start_x,shape_z,shape_y,shape_x,tries,message\n");
@@ -267,8 +366,8 @@ static exa_status write_failures(const exa_run_work *w, const exa_lease_result *
         for (const char *c = e->message; *c; c++) fprintf(f, *c == '"' ? "\"\"" : "%c", *c);
         fprintf(f, "\"\n");
     }
-    fclose(f);
-    st = exa_run_directory_write(w->directory, FAILED_CHUNKS, text);
+    if (fclose(f) != 0) st = EXA_FAIL(EXA_ERR_MEMORY, "cannot allocate the list of failed chunks");
+    if (st == EXA_OK) st = exa_run_directory_write(w->directory, FAILED_CHUNKS, text);
     free(text);
     return st;
 }
@@ -278,7 +377,11 @@ static exa_status judge(const exa_run_work *w, exa_status st, const exa_lease_re
     char path[EXA_PATH_BYTES];
     uint64_t left = r->counters.items - r->counters.done;
 
-    if (st == EXA_ERR_CANCELLED && exa_run_is_stopped()) return exa_run_check_stop(w);
+    if (st == EXA_ERR_CANCELLED && exa_run_is_stopped()) {
+        EXA_INFO("%llu of %llu chunks are done", (unsigned long long)w->chunks_done,
+                 (unsigned long long)w->grid.chunks);
+        return exa_run_check_stop(w);
+    }
     if (st == EXA_ERR_CANCELLED)
         return EXA_FAIL(st,
                         "stopped by a signal to another rank; %llu of %llu chunks are done. Hint: the same command "
@@ -318,6 +421,10 @@ exa_status exa_run_segment_chunks(exa_run_work *w) {
 
     EXA_GOTO(done, exa_comm_agree(list_missing(w, &items, &count)));
     st = exa_lease_run(items, count, &options, 0, lease_body, lease_tick, w, &result);
+    if (atomic_load(&w->fatal_set)) {
+        st = exa_error_restore(&w->fatal);
+        goto done;
+    }
     if (exa_comm_rank() == 0) st = st == EXA_OK ? check_coverage(w) : judge(w, st, &result);
 done:
     free(result.failures);

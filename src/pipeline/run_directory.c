@@ -116,19 +116,17 @@ static bool holds(const exa_run_directory *d, const char *name) {
     return exa_path_join(path, d->path, name) == EXA_OK && exa_file_exists(path);
 }
 
-/* A folder without results, finished chunks included, belongs to whatever job comes next: a corrected job need not
+/* A folder without results belongs to whatever job comes next: a corrected job need not
  * look for a new one. */
 static exa_status find_state(const exa_run_directory *d, const exa_job *job, exa_run_state *state) {
     char job_path[EXA_PATH_BYTES];
-    bool begun = holds(d, "job.json"), segmented = holds(d, "segmentation.h5") || holds(d, "journals");
+    bool begun = holds(d, "job.json"), segmented = holds(d, "segmentation.h5");
 
     EXA_TRY(exa_path_join(job_path, d->path, "job.json"));
     if (!begun) EXA_TRY(check_empty(d->path));
     if (segmented) EXA_TRY(check_same_job(d->path, job_path, job));
     remove_leftovers(d);
-    *state = !begun                                                    ? EXA_RUN_NEW
-             : holds(d, "segmentation.h5") && holds(d, "summary.json") ? EXA_RUN_COMPLETE
-                                                                       : EXA_RUN_INTERRUPTED;
+    *state = !begun ? EXA_RUN_NEW : segmented && holds(d, "summary.json") ? EXA_RUN_COMPLETE : EXA_RUN_INTERRUPTED;
     return *state == EXA_RUN_COMPLETE ? EXA_OK : write_job(d, job);
 }
 
@@ -159,6 +157,14 @@ exa_status exa_run_directory_join(const exa_job *job, exa_run_directory **out) {
     EXA_CHECK(d, EXA_ERR_MEMORY, "cannot allocate a run directory");
     d->lock = -1;
     snprintf(d->path, sizeof d->path, "%s", job->output);
+    if (!holds(d, "job.json")) {
+        exa_run_directory_close(&d);
+        return EXA_FAIL(
+            EXA_ERR_IO,
+            "the run directory '%s' that rank 0 made is not seen by a rank on another machine. Hint: put "
+            "\"output\" on a file system that all machines share",
+            job->output);
+    }
     *out = d;
     return EXA_OK;
 }

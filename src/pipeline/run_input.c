@@ -73,7 +73,9 @@ exa_status exa_run_load_exclusion(exa_run_work *w) {
     EXA_TRY(exa_calloc((size_t)w->inputs.voxels, 1, "the exclusion mask", &w->excluded));
     if (w->inputs.mask.volume) EXA_GOTO(done, read_mask(w));
     if (w->job->skip_zero_raw) EXA_GOTO(done, exa_exclusion_add_zero_raw(&w->image, w->excluded, &added));
+    w->excluded_voxels = 0;
     for (int64_t i = 0; i < w->inputs.voxels; i++) w->excluded_voxels += w->excluded[i];
+    if (w->store) goto done; /* a chunk */
     EXA_INFO("excluded %lld of %lld voxels (%.1f %%)", (long long)w->excluded_voxels, (long long)w->inputs.voxels,
              100.0 * (double)w->excluded_voxels / (double)w->inputs.voxels);
 done:

@@ -11,6 +11,7 @@
 #include "exaconn/progress.h"
 #include "exaconn/run_directory.h"
 
+#include <stdatomic.h>
 #include <stdio.h>
 
 #define EXA_RUN_JOURNALS "journals" /* folder in the run directory */
@@ -33,6 +34,8 @@ typedef struct exa_run_work {
     exa_image image;
     uint8_t *excluded; /* owned; NULL if nothing is excluded; freed once the canvas knows it */
     int64_t excluded_voxels;
+    exa_error fatal; /* of the working thread, when fatal_set: no more chunks can be kept */
+    atomic_bool fatal_set;
     exa_segid *initial_ids; /* owned; [0, initial_count): volume id of canvas ids 1.. */
     size_t initial_count, initial_capacity;
     exa_segid next_global; /* volume id of the first new object */
@@ -55,6 +58,15 @@ typedef struct exa_run_work {
     char started[32];
 } exa_run_work;
 
+/* What is known of a chunk beside its voxels. */
+typedef struct exa_run_details {
+    exa_canvas_counters counters;
+    exa_attempt *attempts; /* owned: free() */
+    size_t attempt_count;
+    int64_t excluded; /* of the chunk's own voxels */
+    bool limited;     /* a limit of the job ended it early */
+} exa_run_details;
+
 /* run.c */
 bool exa_run_is_stopped(void);
 exa_status exa_run_make_canvas(exa_run_work *w);
@@ -62,12 +74,12 @@ exa_status exa_run_flood(exa_run_work *w);
 exa_status exa_run_check_stop(const exa_run_work *w);
 exa_status exa_run_begin_progress(exa_run_work *w);
 exa_canvas_counters exa_run_counters(const exa_run_work *w);
+bool exa_run_did_all(const exa_run_work *w); /* this process, in this start: its times are those of the whole */
 
 /* run_chunks.c: segments what the journals do not have. */
 exa_status exa_run_open_chunks(exa_run_work *w);
 exa_status exa_run_segment_chunks(exa_run_work *w); /* by all ranks; the store of rank 0 has all chunks then */
-exa_status exa_run_read_details(exa_run_work *w, exa_chunkid k, exa_canvas_counters *counters,
-                                exa_attempt **attempts, size_t *count); /* *attempts is transferred */
+exa_status exa_run_read_details(exa_run_work *w, exa_chunkid k, exa_run_details *details);
 
 /* run_stitch.c: joins them and writes the results. */
 exa_status exa_run_stitch(exa_run_work *w);

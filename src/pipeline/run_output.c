@@ -220,9 +220,12 @@ exa_status exa_run_write_summary(const exa_run_work *w) {
     if (w->store) add_chunks(root, w);
     add_counters(root, c);
     add_times(root, w);
-    cJSON_AddNumberToObject(root, "steps_per_s", w->times.flood_s > 0 ? (double)c->steps / w->times.flood_s : 0.0);
-    cJSON_AddNumberToObject(root, "voxels_per_s", total > 0 ? (double)w->inputs.voxels / total : 0.0);
-    cJSON_AddNumberToObject(root, "non_network_fraction", total > 0 ? 1.0 - w->times.network_s / total : 0.0);
+    if (exa_run_did_all(w)) {
+        cJSON_AddNumberToObject(root, "steps_per_s",
+                                w->times.flood_s > 0 ? (double)c->steps / w->times.flood_s : 0.0);
+        cJSON_AddNumberToObject(root, "voxels_per_s", total > 0 ? (double)w->inputs.voxels / total : 0.0);
+        cJSON_AddNumberToObject(root, "non_network_fraction", total > 0 ? 1.0 - w->times.network_s / total : 0.0);
+    }
     add_memory(root, w);
     cJSON_AddStringToObject(root, "backend", exa_ffn_net_description(w->net));
     cJSON_AddNumberToObject(root, "ranks", exa_comm_size());
@@ -259,9 +262,9 @@ exa_status exa_run_write_status(const exa_run_work *w, const char *state, double
         cJSON_AddNumberToObject(root, "chunks", (double)w->grid.chunks);
         cJSON_AddNumberToObject(root, "chunks_done", (double)w->chunks_done);
     }
-    if (w->canvas && exa_comm_size() == 1) { /* else it is the working thread's */
+    if (exa_comm_size() == 1 && w->canvas) { /* else it is the working thread's */
         const exa_canvas_counters counters = exa_run_counters(w);
-        cJSON_AddNumberToObject(root, "voxels", (double)w->inputs.voxels);
+        if (!w->store) cJSON_AddNumberToObject(root, "voxels", (double)w->inputs.voxels);
         cJSON_AddNumberToObject(root, "seeds_done", (double)exa_canvas_seeds_done(w->canvas));
         cJSON_AddNumberToObject(root, "seeds_total", (double)exa_canvas_seed_count(w->canvas));
         add_counters(root, &counters);

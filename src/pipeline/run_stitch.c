@@ -85,6 +85,14 @@ done:
     return st;
 }
 
+static exa_status close_table(stitching *s) {
+    FILE *f = s->table;
+
+    s->table = NULL;
+    EXA_CHECK(fclose(f) == 0, EXA_ERR_MEMORY, "cannot allocate a table of the results");
+    return EXA_OK;
+}
+
 /* Each chunk with its three neighbours at larger coordinates; those at edges and corners follow through these. */
 static exa_status find_candidates(stitching *s) {
     const exa_chunk_grid *grid = &s->w->grid;
@@ -100,8 +108,7 @@ static exa_status find_candidates(stitching *s) {
         }
     }
     EXA_TRY(exa_union_find_mapping(s->sets, &s->mapping));
-    EXA_CHECK(fclose(s->table) == 0, EXA_ERR_MEMORY, "cannot allocate the table of candidates");
-    s->table = NULL;
+    EXA_TRY(close_table(s));
     return exa_run_directory_write(s->w->directory, "candidates.csv", s->table_text);
 }
 
@@ -194,19 +201,19 @@ static int32_t largest_label(const exa_chunk_grid *grid, exa_chunkid k, const in
 static exa_status write_chunk(stitching *s, exa_chunkid k, exa_volume *volume, exa_volume *probability,
                               exa_canvas_counters *sum) {
     const exa_box box = exa_chunk_grid_box(&s->w->grid, k);
-    exa_canvas_counters counters;
-    exa_attempt *attempts = NULL;
-    size_t count;
+    exa_run_details d;
 
     EXA_TRY(exa_run_check_stop(s->w));
     EXA_TRY(exa_chunk_store_labels(s->w->store, k, s->here));
     EXA_TRY(name_segments(s, k, largest_label(&s->w->grid, k, s->here)));
     EXA_TRY(write_core(s, k, volume));
     if (probability) EXA_TRY(write_core_probability(s, k, probability));
-    EXA_TRY(exa_run_read_details(s->w, k, &counters, &attempts, &count));
-    exa_run_print_attempts(s->table, box.start, attempts, count, name_of, s);
-    exa_canvas_counters_add(sum, &counters);
-    free(attempts);
+    EXA_TRY(exa_run_read_details(s->w, k, &d));
+    exa_run_print_attempts(s->table, box.start, d.attempts, d.attempt_count, name_of, s);
+    exa_canvas_counters_add(sum, &d.counters);
+    s->w->excluded_voxels += d.excluded;
+    s->w->limited = s->w->limited || d.limited;
+    free(d.attempts);
     return EXA_OK;
 }
 
@@ -247,8 +254,7 @@ static exa_status write_results(stitching *s) {
     EXA_CHECK(s->table, EXA_ERR_MEMORY, "cannot allocate the table of attempts");
     fputs(EXA_RUN_ATTEMPTS_HEADER, s->table);
     EXA_TRY(write_volumes(s));
-    EXA_CHECK(fclose(s->table) == 0, EXA_ERR_MEMORY, "cannot allocate the table of attempts");
-    s->table = NULL;
+    EXA_TRY(close_table(s));
     st = exa_run_directory_write(s->w->directory, "attempts.csv", s->table_text);
     s->w->times.write_s += exa_clock_now() - began;
     return st;
@@ -293,6 +299,7 @@ exa_status exa_run_stitch(exa_run_work *w) {
     double began = exa_clock_now();
     exa_status st = EXA_OK;
 
+    w->excluded_voxels = 0;
     EXA_GOTO(done, begin(&s));
     EXA_GOTO(done, find_candidates(&s));
     w->times.stitch_s = exa_clock_now() - began;

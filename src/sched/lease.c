@@ -337,6 +337,7 @@ static void *work(void *argument) {
 }
 
 static void run_ranks(exa_lease *l) {
+    double served = exa_clock_now();
     bool stopped = false;
     message m;
     int from;
@@ -346,6 +347,11 @@ static void run_ranks(exa_lease *l) {
         ask(l);
         while (l->rank == 0 && receive(TAG_ROOT, &m, &from)) hear_worker(l, from, &m);
         while (l->rank != 0 && !l->ended && receive(TAG_WORKER, &m, &from)) hear(l, &m);
+        if (l->rank == 0 && !l->ended &&
+            exa_clock_now() - served > 1) { /* somebody may have become slow meanwhile */
+            served = exa_clock_now();
+            serve_waiting(l);
+        }
         tick(l, &stopped);
         if (!l->ended) wait_a_little(l);
     }
@@ -366,19 +372,25 @@ static void drain(exa_lease *l) {
     while (receive(l->rank == 0 ? TAG_ROOT : TAG_WORKER, &m, &from)) continue;
 }
 
-static exa_status run_many(exa_lease *l) {
-    pthread_t thread;
-    int error = pthread_create(&thread, NULL, work, l);
-
-    EXA_TRY(
-        exa_comm_agree(error ? EXA_FAIL(EXA_ERR_MEMORY, "cannot start a thread: %s", strerror(error)) : EXA_OK));
-    run_ranks(l);
+static void end_thread(exa_lease *l, pthread_t thread) {
     pthread_mutex_lock(&l->lock);
     l->quit = true;
     l->queued = 0;
     pthread_cond_signal(&l->work);
     pthread_mutex_unlock(&l->lock);
     pthread_join(thread, NULL);
+    l->finished = false;
+}
+
+static exa_status run_many(exa_lease *l) {
+    pthread_t thread;
+    int error = pthread_create(&thread, NULL, work, l);
+    exa_status st =
+        exa_comm_agree(error ? EXA_FAIL(EXA_ERR_MEMORY, "cannot start a thread: %s", strerror(error)) : EXA_OK);
+
+    if (st == EXA_OK) run_ranks(l);
+    if (!error) end_thread(l, thread);
+    if (st != EXA_OK) return st;
     drain(l);
     return l->end;
 }
@@ -450,10 +462,10 @@ static void give_result(exa_lease *l, exa_lease_result *result) {
 
 static exa_status failure(const exa_lease *l, exa_status st) {
     if (st == EXA_OK || (l->size == 1 && st != EXA_ERR_INCOMPLETE)) return st; /* it has its message */
-    if (l->rank != 0) return EXA_FAIL(st, "%s", ""); /* rank 0 says it */
+    if (l->rank != 0) return EXA_FAIL(st, "%s", "");                           /* rank 0 says it */
     if (st == EXA_ERR_INCOMPLETE) return EXA_FAIL(st, "not all chunks could be done");
     if (st == EXA_ERR_CANCELLED) return EXA_FAIL(st, "stopped");
-    return EXA_FAIL(st, "the work ended early: %s", exa_status_name(st));
+    return EXA_FAIL(st, "the work ended early (%s); the rank that ended it says why", exa_status_name(st));
 }
 
 exa_status exa_lease_run(const exa_policy_item *items, size_t count, const exa_policy_options *options,

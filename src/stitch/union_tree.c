@@ -365,7 +365,11 @@ exa_status exa_union_tree(const exa_edge *edges, size_t count, const exa_segid *
     exa_mapping made = {0};
     exa_status st;
 
-    EXA_TRY(route(&t, edges, count, &routed));
+    st = route(&t, edges, count, &routed);
+    if (st != EXA_OK) { /* on all ranks */
+        release_list(&routed);
+        return st;
+    }
     st = begin(&t, &routed);
     release_list(&routed);
     st = go_up(&t, st);

@@ -54,7 +54,43 @@ b = bytearray(open(sys.argv[1], "rb").read()); b[len(b) // 2] ^= 1; open(sys.arg
 expect 0 'damaged in 1 places' 'resumed: 3 of 4 chunks' -- "$EXACONN" run "$work/damaged/job.json"
 same "$work/damaged" "damaged"
 
+# A journal that cannot grow, as on a full disk: one clear error at once, and the same command goes on later.
+small_job "$work/full" "$chunks" "$quick" '"segmentation": {"probability_map": true}'
+expect 1 'cannot write the journal' -- bash -c "trap '' XFSZ; ulimit -f 6; exec '$EXACONN' run '$work/full/job.json'"
+check "no chunk is blamed" test ! -e "$work/full/run/failed_chunks.csv"
+expect 0 'done in' -- "$EXACONN" run "$work/full/job.json"
+same "$work/full" "after a full disk"
+
+# Other thresholds of stitching need no other chunks; a corrected job takes a folder without finished chunks.
+cp -r "$work/whole" "$work/again" && rm "$work/again/run/summary.json" "$work/again/run/segmentation.h5"
+small_job "$work/again" "$chunks" "$quick" '"segmentation": {"probability_map": true, "chunk": [32, 32, 32]}' '"stitching": {"min_fraction": 1}'
+expect 0 'resumed: 4 of 4' 'done in' -- "$EXACONN" run "$work/again/job.json"
+check "fewer pairs are joined" test "$(number "$work/again/run/summary.json" chunks.joined)" -lt "$(number "$run/summary.json" chunks.joined)"
+find "$work/again/run/journals" -name '*.journal' -exec truncate -s 64 {} +
+rm "$work/again/run/summary.json" "$work/again/run/segmentation.h5"
+small_job "$work/again" '"chunks": {"shape": [56, 56, 40], "halo": [9, 9, 9]}' "$quick"
+expect 0 'chunks: 1 x 1 x 1' 'done in' -- "$EXACONN" run "$work/again/job.json"
+
+# A part of a volume, with a mask, a limit and listed seeds.
+small_job "$work/part" '"chunks": {"shape": [20, 48, 40], "halo": [10, 10, 10]}' "$quick" '"box": {"start": [6, 5, 0], "shape": [44, 48, 40]}' \
+    "\"mask\": {\"volume\": \"$small_job_volume:/labels\", \"exclude_values\": \"zero\"}" '"limits": {"max_objects": 1}'
+expect 0 'limit of the job' 'done in' -- "$EXACONN" run "$work/part/job.json"
+check "the limit is told" test "$(number "$work/part/run/summary.json" limit_reached)" = True
+"$EXACONN" eval "$work/part/run/segmentation.h5:/segmentation" "$small_job_volume:/labels" --ignore both --json > "$work/scores"
+check "the part lies where it belongs" python3 -c 'import json, sys; d = json.load(open(sys.argv[1])); sys.exit(d["arand_precision"] < 0.98 or d["segments"] < 1)' "$work/scores"
+echo '[[20, 20, 20], [30, 30, 20]]' > "$work/seeds.json"
+small_job "$work/listed" "$chunks" "$quick" "\"seeds\": {\"policy\": \"list\", \"file\": \"$work/seeds.json\"}"
+expect 0 'done in' -- "$EXACONN" run "$work/listed/job.json"
+echo '[[20, 20, 20], [30, 30, 21]]' > "$work/seeds.json"
+rm "$work/listed/run/summary.json" "$work/listed/run/segmentation.h5"
+expect 2 'another job' 'seeds: ' -- "$EXACONN" run "$work/listed/job.json"
+expect 0 'complete' 'chunks 4 of 4' -- "$EXACONN" status "$work/whole/run"
+
 # Wrong input.
+small_job "$work/no" "$chunks" '"segmentation": {"chunk": [1024, 1024, 1024]}' '"box": {"shape": [56, 56, 40]}'
+expect 0 -- "$EXACONN" plan "$work/no/job.json"
+small_job_volume=phantom:shape=2048 small_job "$work/no" '"chunks": {"shape": [512, 512, 512]}' '"segmentation": {"chunk": [1024, 1024, 1024]}'
+expect 2 'segmentation.chunk' '4 GiB' -- "$EXACONN" plan "$work/no/job.json"
 small_job "$work/killed" '"chunks": {"shape": [28, 28, 40], "halo": [9, 10, 10]}' "$quick"
 rm "$work/killed/run/summary.json" "$work/killed/run/segmentation.h5"
 expect 2 'another job' 'chunks.halo' -- "$EXACONN" run "$work/killed/job.json"
@@ -65,6 +101,7 @@ expect 2 'chunks.shape' -- "$EXACONN" plan "$work/no/job.json"
 
 # Plans: 10 EB by chunks of 512^3, and by chunks of 100 GB, exactly and at once.
 small_job_volume=phantom:seed=1,shape=2154435x2154435x2154435,voxel=5 small_job "$work/huge" '"chunks": {"shape": [512, 512, 512]}'
+expect 2 'more than one run takes' -- "$EXACONN" run "$work/huge/job.json"
 expect 0 '10000004316234262875 voxels' '4208 x 4208 x 4208 = 74512166912 of 512' -- "$EXACONN" plan "$work/huge/job.json"
 small_job_volume=phantom:seed=1,shape=2154435x2154435x2154435,voxel=5 small_job "$work/huge" '"chunks": {"shape": [4642, 4642, 4642]}'
 expect 0 '465 x 465 x 465 = 100544625' 'does not fit' -- "$EXACONN" plan "$work/huge/job.json"

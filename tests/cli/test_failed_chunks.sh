@@ -26,6 +26,13 @@ expect 3 'it is tried again' 'given up' '1 of 3 chunks failed' 'failed_chunks.cs
 check "nothing that looks whole" test ! -e "$work/job/run/summary.json" -a ! -e "$work/job/run/segmentation.h5"
 check "the list names the chunk and why" grep -q '^0,0,0,0,40,28,40,3,".*not finite.*(20, 3, 20)' "$work/job/run/failed_chunks.csv"
 expect 3 'resumed: 2 of 3' -- "$EXACONN" run "$work/job/job.json"
+if command -v mpirun >/dev/null; then
+    ASAN_OPTIONS=${ASAN_OPTIONS:-}:detect_leaks=0 # as in test_mpi_run.sh
+    export ASAN_OPTIONS
+    mkdir "$work/ranks" && cp "$work/job/job.json" "$work/job/volume.h5" "$work/ranks/"
+    expect 3 'it is tried again' '1 of 3 chunks failed' -- mpirun -n 2 "$EXACONN" run "$work/ranks/job.json"
+    check "ranks: the list names the chunk" grep -q '^0,0,0,0,40,28,40,3,' "$work/ranks/run/failed_chunks.csv"
+fi
 make_volume good && mv "$work/volume.h5" "$work/job/"
 expect 0 'resumed: 2 of 3' 'done in' -- "$EXACONN" run "$work/job/job.json"
 check "the list is gone" test ! -e "$work/job/run/failed_chunks.csv"

@@ -7,7 +7,7 @@ command -v mpirun >/dev/null || { echo "SKIP: no mpirun" >&2; exit 77; }
 small_job_volume=phantom:seed=7,shape=56,empty=0
 [ -z "${EXACONN_SANITIZE:-}" ] || small_job_volume=$small_volume # thousands of network steps would take too long
 # Ranks work on different chunks: some are slower than others by chance, so that the schedule differs in every run.
-job() { small_job "$1" '"chunks": {"shape": [28, 28, 28], "halo": [10, 10, 10]}' '"compute": {"threads": 1}'; }
+job() { small_job "$1" '"chunks": {"shape": [28, 28, 28], "halo": [10, 10, 10]}' '"compute": {"threads": 1}' '"segmentation": {"probability_map": true}'; }
 job "$work/one"
 expect 0 'chunks: 2 x 2 x 2' 'done in' -- "$EXACONN" run "$work/one/job.json"
 
@@ -16,6 +16,7 @@ same() {
     check "$2: the same attempts" cmp "$work/one/run/attempts.csv" "$1/run/attempts.csv"
     check "$2: the same candidates" cmp "$work/one/run/candidates.csv" "$1/run/candidates.csv"
     expect 0 '"voi_bits": 0,' -- "$EXACONN" eval "$1/run/segmentation.h5:/segmentation" "$work/one/run/segmentation.h5:/segmentation" --ignore none --json
+    expect 0 '"voi_bits": 0,' -- "$EXACONN" eval "$1/run/probability.h5:/probability" "$work/one/run/probability.h5:/probability" --ignore none --json
     check "$2: nothing is missing or twice in the attempts" test "$(wc -l < "$1/run/attempts.csv")" -eq "$(wc -l < "$work/one/run/attempts.csv")"
 }
 
@@ -53,6 +54,15 @@ same "$work/signal" "after a signal"
 small_job "$work/wrong" '"chunks": {"shape": [20, 20, 20]}' '"mask": {"volume": "absent.h5:/m"}'
 expect 1 'absent.h5' -- mpirun -n 3 "$EXACONN" run "$work/wrong/job.json"
 check "said once" test "$(mpirun -n 3 "$EXACONN" run "$work/wrong/job.json" 2>&1 | grep -c 'exaconn: error')" -eq 1
+
+printf '{"volume": 3}' > "$work/wrong/job.json"
+check "an error in the job is said once" test "$(mpirun -n 3 "$EXACONN" run "$work/wrong/job.json" 2>&1 | grep -c 'exaconn: error')" -eq 1
+
+# More ranks than chunks; ranks that would compute otherwise.
+small_job "$work/few" '"chunks": {"shape": [28, 56, 56], "halo": [10, 10, 10]}' '"compute": {"threads": 1}'
+expect 0 'chunks: 2 x 1 x 1' 'done in' -- mpirun -n 4 "$EXACONN" run "$work/few/job.json"
+small_job "$work/isa" '"chunks": {"shape": [28, 56, 56], "halo": [10, 10, 10]}' '"compute": {"threads": 1, "isa": "portable"}' '"limits": {"max_steps": 1}'
+expect 0 'portable' 'done in' -- mpirun -n 2 "$EXACONN" run "$work/isa/job.json"
 
 # Without chunks there is nothing to share.
 small_job "$work/plain"
