@@ -1,6 +1,6 @@
 #!/usr/bin/env bash
 # Trains the bundled network (configs/ffn_phantom.h5) again: makes eight phantoms and runs train_ffn.py on them.
-# About 100 minutes on one core; interrupted, the same command goes on (docs/training.md has the figures).
+# About two hours on one core; interrupted, the same command goes on (docs/training.md has the figures).
 #   scripts/train_phantom.sh WORK_FOLDER [OPTION OF train_ffn.py...]      for example --seed 2
 # Python with PyTorch: EXACONN_PYTHON, else an environment made in build/train from requirements-train.txt.
 set -euo pipefail
