@@ -331,6 +331,19 @@ exa_status exa_plan_grid(const exa_job *job, const exa_inputs *in, exa_chunk_gri
                                (uint64_t)(voxels / (least_segment > 1 ? least_segment : 1)), grid);
 }
 
+/* Rank 0 holds the labels of two chunks and the ids of the largest overlap, twice. */
+static void plan_stitching(const exa_inputs *chunk, const exa_chunk_grid *grid, exa_plan *plan) {
+    uint64_t most = 0, bytes;
+
+    for (int a = 0; a < 3; a++) {
+        uint64_t extent = (uint64_t)chunk->box.shape[a], both = 2 * (uint64_t)grid->halo[a];
+        uint64_t overlap = (uint64_t)chunk->voxels / extent * (both < extent ? both : extent);
+        if (grid->count[a] > 1 && overlap > most) most = overlap;
+    }
+    bytes = (uint64_t)chunk->voxels * 8 + most * 16 + plan->network_bytes + EXA_PLAN_PROGRAM_BYTES;
+    if (bytes > plan->peak_bytes) plan->peak_bytes = bytes;
+}
+
 exa_status exa_plan_chunk(const exa_job *job, const exa_inputs *in, const exa_chunk_grid *grid, int threads,
                           exa_plan *plan) {
     exa_inputs chunk = *in;
@@ -342,6 +355,7 @@ exa_status exa_plan_chunk(const exa_job *job, const exa_inputs *in, const exa_ch
     }
     EXA_TRY(exa_box_voxels(&chunk.box, &chunk.voxels));
     exa_plan_make(job, &chunk, threads, plan);
+    if (job->chunks.shape.given) plan_stitching(&chunk, grid, plan);
     return EXA_OK;
 }
 

@@ -129,6 +129,29 @@ static void say_chunks(const exa_run_work *w) {
                  (unsigned long long)g->chunks);
 }
 
+/* With a halo of half the FOV every listed seed can be used but those at the volume's border. */
+static void warn_of_points(const exa_run_work *w) {
+    const exa_inputs *in = &w->inputs;
+    size_t lost = 0;
+
+    for (size_t i = 0; i < in->point_count; i++) {
+        int64_t at[3];
+        exa_box inner;
+        for (int a = 0; a < 3; a++) at[a] = (in->points[i][a] - w->grid.box.start[a]) / w->grid.core[a];
+        inner = exa_chunk_grid_box(&w->grid, exa_chunk_grid_at(&w->grid, at));
+        for (int a = 0; a < 3; a++) {
+            inner.start[a] += in->model->fov[a] / 2;
+            inner.shape[a] -= in->model->fov[a] - 1;
+        }
+        const exa_box voxel = {{in->points[i][0], in->points[i][1], in->points[i][2]}, {1, 1, 1}};
+        lost += !exa_box_inside(&voxel, &inner);
+    }
+    if (lost)
+        EXA_WARN("%zu listed seeds are nearer to the border of their chunk and its halo than half a FOV and are "
+                 "left out",
+                 lost);
+}
+
 /* Rank 0 replays the journals; then every rank begins its own. */
 exa_status exa_run_open_chunks(exa_run_work *w) {
     enum { JOURNAL_ZSTD_LEVEL = 1 }; /* several GB/s on labels; a journal does not live long */
@@ -142,6 +165,7 @@ exa_status exa_run_open_chunks(exa_run_work *w) {
         epoch = exa_chunk_store_next_epoch(w->store);
         w->chunks_resumed = w->chunks_done = exa_chunk_store_count(w->store);
         say_chunks(w);
+        warn_of_points(w);
     }
     EXA_TRY(exa_comm_broadcast(&epoch, sizeof epoch));
     return exa_comm_agree(exa_chunk_store_begin(w->store, epoch, (uint32_t)exa_comm_rank(), JOURNAL_ZSTD_LEVEL));
