@@ -170,7 +170,7 @@ const exa_job_key exa_job_keys[] = {
      AT(stitching.min_jaccard),
      .unit = "fraction",
      .since = "0.1",
-     .standard = "0.3",
+     .standard = "0.5",
      .doc = "They share at least this part of what the two cover together there."},
 
     {.path = "mask.volume",
