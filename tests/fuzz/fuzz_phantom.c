@@ -1,5 +1,5 @@
-/* libFuzzer harness of phantom names: the input is what stands after "phantom:". What is accepted must make a few voxels
- * at both ends of the volume, and its synapses there; what is refused must say why and what to do.
+/* libFuzzer harness of phantom names: the input is what stands after "phantom:". What is accepted must make a few
+ * voxels at both ends of the volume, and its synapses there; what is refused must say why and what to do.
  */
 #include "exaconn/phantom.h"
 
