@@ -29,6 +29,14 @@ const char *exa_dtype_name(exa_dtype dtype); /* "uint8", ... as numpy says it */
 /* True if every voxel of `inner` lies in `outer`. Shapes must be >= 0. No overflow for any int64 input. */
 bool exa_box_inside(const exa_box *inner, const exa_box *outer);
 
+/* For qsort and bsearch of ids. */
+int exa_segid_order(const void *a, const void *b);
+
+/* Where the voxel z, y, x, which lies in `box`, stands in a dense array [z, y, x] of the box. */
+static inline size_t exa_box_index(const exa_box *box, exa_coord z, exa_coord y, exa_coord x) {
+    return (size_t)(((z - box->start[0]) * box->shape[1] + y - box->start[1]) * box->shape[2] + x - box->start[2]);
+}
+
 /* The common part; shape 0 on an axis where there is none. */
 exa_box exa_box_intersect(const exa_box *a, const exa_box *b);
 
@@ -42,6 +50,10 @@ exa_status exa_size_mul(size_t count, size_t size, size_t *bytes);
  * `what` names the use. The result is 64-byte aligned; free() it. */
 exa_status exa_alloc(size_t count, size_t size, const char *what, void *pointer_out);
 exa_status exa_calloc(size_t count, size_t size, const char *what, void *pointer_out);
+
+/* Room for `wanted` items of `size` bytes in the array that `array` points to (by realloc), doubling *capacity;
+ * `what` names them in the error. */
+exa_status exa_grow(void *array, size_t *capacity, size_t size, size_t wanted, const char *what);
 
 /* "1.2 GiB" into `out`; returns out. */
 const char *exa_format_bytes(double bytes, char out[32]);

@@ -53,7 +53,9 @@ bool exa_chunk_grid_neighbour(const exa_chunk_grid *grid, exa_chunkid k, const i
 exa_box exa_chunk_grid_core(const exa_chunk_grid *grid, exa_chunkid k);
 exa_box exa_chunk_grid_box(const exa_chunk_grid *grid, exa_chunkid k);
 
-/* The largest number of voxels that the box of a chunk can have; EXA_ERR_RANGE beyond 2^63-1. */
+/* The largest extents that the box of a chunk can have, and the voxels of such a box; EXA_ERR_RANGE beyond 2^63-1.
+ */
+void exa_chunk_grid_shape_max(const exa_chunk_grid *grid, exa_coord shape[3]);
 exa_status exa_chunk_grid_voxels_max(const exa_chunk_grid *grid, int64_t *voxels);
 
 /* The id that segment `local` (from 1) of chunk `k` has in the whole volume: k * 2^local_bits + local. It needs no

@@ -37,10 +37,11 @@ void exa_contingency_destroy(exa_contingency **table);
 /* Counts `n` voxels that have label a in one and b in the other. */
 exa_status exa_contingency_add(exa_contingency *table, exa_segid a, exa_segid b, uint64_t n);
 
-size_t exa_contingency_pairs(const exa_contingency *table); /* different ones so far */
-
 exa_status exa_contingency_tables_make(const exa_contingency *table, exa_contingency_tables *tables);
 void exa_contingency_tables_destroy(exa_contingency_tables *tables);
+
+/* The entry of `label` in sorted totals; NULL if it is not there. */
+const exa_contingency_total *exa_contingency_find(const exa_contingency_total *totals, size_t n, exa_segid label);
 
 /* The count of `label` in sorted totals; 0 if it is not there. */
 uint64_t exa_contingency_total_of(const exa_contingency_total *totals, size_t n, exa_segid label);

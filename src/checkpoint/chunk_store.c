@@ -19,7 +19,7 @@ enum { LABELS = 1, PROBABILITY = 2, DETAILS = 3, PARTS = 3 };
 enum { OWN = UINT32_MAX - 1, ABSENT = UINT32_MAX }; /* instead of the number of a journal */
 
 typedef struct entry {
-    exa_journal_record part[PARTS]; /* by kind - 1; size 0 and parts says whether a probability is there */
+    exa_journal_record part[PARTS]; /* by kind - 1 */
     uint32_t journal;               /* number in `readers`, or OWN, or ABSENT */
     bool has_probability;
 } entry;

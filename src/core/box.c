@@ -88,3 +88,22 @@ const char *exa_format_bytes(double bytes, char out[32]) {
     snprintf(out, 32, u == 0 ? "%.0f %s" : "%.1f %s", bytes, units[u]);
     return out;
 }
+
+int exa_segid_order(const void *pa, const void *pb) {
+    exa_segid a = *(const exa_segid *)pa, b = *(const exa_segid *)pb;
+    return (a > b) - (a < b);
+}
+
+exa_status exa_grow(void *array, size_t *capacity, size_t size, size_t wanted, const char *what) {
+    void **list = array;
+    size_t to = *capacity ? *capacity : 64;
+    void *grown;
+
+    if (wanted <= *capacity) return EXA_OK;
+    while (to < wanted) to *= 2;
+    grown = realloc(*list, to * size);
+    EXA_CHECK(grown, EXA_ERR_MEMORY, "cannot allocate %zu %s", to, what);
+    *list = grown;
+    *capacity = to;
+    return EXA_OK;
+}

@@ -191,14 +191,18 @@ exa_box exa_chunk_grid_box(const exa_chunk_grid *grid, exa_chunkid k) {
     return box;
 }
 
-exa_status exa_chunk_grid_voxels_max(const exa_chunk_grid *grid, int64_t *voxels) {
-    exa_box box = {{0, 0, 0}, {0, 0, 0}};
-
+void exa_chunk_grid_shape_max(const exa_chunk_grid *grid, exa_coord shape[3]) {
     for (int a = 0; a < 3; a++) {
         unsigned __int128 n = (unsigned __int128)grid->core[a] + 2 * (unsigned __int128)grid->halo[a];
         if (n < (uint64_t)grid->least[a]) n = (uint64_t)grid->least[a];
-        box.shape[a] = n < (uint64_t)grid->box.shape[a] ? (exa_coord)n : grid->box.shape[a];
+        shape[a] = n < (uint64_t)grid->box.shape[a] ? (exa_coord)n : grid->box.shape[a];
     }
+}
+
+exa_status exa_chunk_grid_voxels_max(const exa_chunk_grid *grid, int64_t *voxels) {
+    exa_box box = {{0, 0, 0}, {0, 0, 0}};
+
+    exa_chunk_grid_shape_max(grid, box.shape);
     return exa_box_voxels(&box, voxels);
 }
 

@@ -71,10 +71,6 @@ exa_status exa_contingency_add(exa_contingency *t, exa_segid a, exa_segid b, uin
     return EXA_OK;
 }
 
-size_t exa_contingency_pairs(const exa_contingency *t) {
-    return t->used;
-}
-
 /* ---- sorted tables ------------------------------------------------------------------------------------------- */
 
 static int by_label(const void *a, const void *b) {
@@ -135,9 +131,13 @@ void exa_contingency_tables_destroy(exa_contingency_tables *tables) {
     memset(tables, 0, sizeof *tables);
 }
 
-uint64_t exa_contingency_total_of(const exa_contingency_total *totals, size_t n, exa_segid label) {
-    const exa_contingency_total key = {label, 0}, *found;
+const exa_contingency_total *exa_contingency_find(const exa_contingency_total *totals, size_t n, exa_segid label) {
+    const exa_contingency_total key = {label, 0};
 
-    found = n ? bsearch(&key, totals, n, sizeof *totals, by_label) : NULL;
+    return n ? bsearch(&key, totals, n, sizeof *totals, by_label) : NULL;
+}
+
+uint64_t exa_contingency_total_of(const exa_contingency_total *totals, size_t n, exa_segid label) {
+    const exa_contingency_total *found = exa_contingency_find(totals, n, label);
     return found ? found->count : 0;
 }

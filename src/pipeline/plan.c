@@ -348,11 +348,7 @@ exa_status exa_plan_chunk(const exa_job *job, const exa_inputs *in, const exa_ch
                           exa_plan *plan) {
     exa_inputs chunk = *in;
 
-    for (int a = 0; a < 3; a++) {
-        exa_coord extent = grid->core[a] + 2 * grid->halo[a];
-        if (extent < grid->least[a]) extent = grid->least[a];
-        if (extent < chunk.box.shape[a]) chunk.box.shape[a] = extent;
-    }
+    exa_chunk_grid_shape_max(grid, chunk.box.shape);
     EXA_TRY(exa_box_voxels(&chunk.box, &chunk.voxels));
     exa_plan_make(job, &chunk, threads, plan);
     if (job->chunks.shape.given) plan_stitching(&chunk, grid, plan);

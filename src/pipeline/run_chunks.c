@@ -282,9 +282,8 @@ static int64_t count_excluded(const exa_run_work *w, exa_chunkid k) {
     int64_t count = 0;
 
     for (exa_coord row = 0; w->excluded && row < core.shape[0] * core.shape[1]; row++) {
-        exa_coord z = core.start[0] - box->start[0] + row / core.shape[1];
-        exa_coord y = core.start[1] - box->start[1] + row % core.shape[1];
-        const uint8_t *from = w->excluded + (z * box->shape[1] + y) * box->shape[2] + core.start[2] - box->start[2];
+        const uint8_t *from = w->excluded + exa_box_index(box, core.start[0] + row / core.shape[1],
+                                                          core.start[1] + row % core.shape[1], core.start[2]);
         for (exa_coord x = 0; x < core.shape[2]; x++) count += from[x];
     }
     return count;

@@ -83,16 +83,11 @@ done:
     return st;
 }
 
-static int compare_ids(const void *pa, const void *pb) {
-    exa_segid a = *(const exa_segid *)pa, b = *(const exa_segid *)pb;
-    return a < b ? -1 : a > b;
-}
-
 /* Sorts the ids gathered so far and drops repetitions. */
 static void fold_ids(exa_run_work *w) {
     size_t kept = 0;
 
-    if (w->initial_count) qsort(w->initial_ids, w->initial_count, sizeof *w->initial_ids, compare_ids);
+    if (w->initial_count) qsort(w->initial_ids, w->initial_count, sizeof *w->initial_ids, exa_segid_order);
     for (size_t k = 0; k < w->initial_count; k++) {
         if (k == 0 || w->initial_ids[k] != w->initial_ids[kept - 1]) w->initial_ids[kept++] = w->initial_ids[k];
     }
@@ -139,7 +134,8 @@ static void number_ids(const exa_run_work *w, const exa_segid *labels, int32_t *
             local[i] = local[i - 1];
             continue;
         }
-        hit = labels[i] ? bsearch(&labels[i], w->initial_ids, w->initial_count, sizeof *hit, compare_ids) : NULL;
+        hit =
+            labels[i] ? bsearch(&labels[i], w->initial_ids, w->initial_count, sizeof *hit, exa_segid_order) : NULL;
         local[i] = hit ? (int32_t)(hit - w->initial_ids) + 1 : 0;
     }
 }

@@ -33,9 +33,8 @@ static exa_status extract(const exa_chunk_grid *grid, exa_chunkid k, const int32
 
     for (exa_coord z = 0; z < region->shape[0]; z++) {
         for (exa_coord y = 0; y < region->shape[1]; y++) {
-            exa_coord at_z = region->start[0] - box.start[0] + z, at_y = region->start[1] - box.start[1] + y;
             const int32_t *from =
-                labels + (at_z * box.shape[1] + at_y) * box.shape[2] + region->start[2] - box.start[2];
+                labels + exa_box_index(&box, region->start[0] + z, region->start[1] + y, region->start[2]);
             for (exa_coord x = 0; x < region->shape[2]; x++, ids++) {
                 *ids = 0;
                 if (from[x] > 0) EXA_TRY(exa_supervoxel_make(grid, k, (uint64_t)from[x], ids));
@@ -154,10 +153,8 @@ static exa_status write_core(stitching *s, exa_chunkid k, exa_volume *volume) {
         part.start[0] += z;
         part.shape[0] = rows < core.shape[0] - z ? rows : core.shape[0] - z;
         for (exa_coord row = 0; row < part.shape[0] * part.shape[1]; row++, to += part.shape[2]) {
-            exa_coord at_z = part.start[0] - box.start[0] + row / part.shape[1];
-            exa_coord at_y = part.start[1] - box.start[1] + row % part.shape[1];
-            const int32_t *from =
-                s->here + (at_z * box.shape[1] + at_y) * box.shape[2] + part.start[2] - box.start[2];
+            const int32_t *from = s->here + exa_box_index(&box, part.start[0] + row / part.shape[1],
+                                                          part.start[1] + row % part.shape[1], part.start[2]);
             for (exa_coord x = 0; x < part.shape[2]; x++) {
                 to[x] = from[x] > 0 ? s->names[from[x]] : 0;
                 s->w->labelled += from[x] > 0;
@@ -179,9 +176,9 @@ static exa_status write_core_probability(stitching *s, exa_chunkid k, exa_volume
 
     EXA_TRY(exa_chunk_store_probability(s->w->store, k, all));
     for (exa_coord row = 0; row < core.shape[0] * core.shape[1]; row++, to += core.shape[2]) {
-        exa_coord z = core.start[0] - box.start[0] + row / core.shape[1];
-        exa_coord y = core.start[1] - box.start[1] + row % core.shape[1];
-        memmove(to, all + (z * box.shape[1] + y) * box.shape[2] + core.start[2] - box.start[2],
+        memmove(to,
+                all + exa_box_index(&box, core.start[0] + row / core.shape[1], core.start[1] + row % core.shape[1],
+                                    core.start[2]),
                 (size_t)core.shape[2]);
     }
     for (int a = 0; a < 3; a++) out.start[a] -= s->w->inputs.box.start[a];

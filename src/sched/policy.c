@@ -152,21 +152,8 @@ void exa_policy_destroy(exa_policy **policy) {
     *policy = NULL;
 }
 
-static exa_status grow(void **array, size_t *capacity, size_t size, size_t wanted, const char *what) {
-    size_t larger = *capacity ? *capacity : 16;
-    void *grown;
-
-    if (wanted <= *capacity) return EXA_OK;
-    while (larger < wanted) larger *= 2;
-    grown = realloc(*array, larger * size);
-    EXA_CHECK(grown, EXA_ERR_MEMORY, "cannot allocate %s", what);
-    *array = grown;
-    *capacity = larger;
-    return EXA_OK;
-}
-
 static exa_status push(pile *to, uint32_t i) {
-    EXA_TRY(grow((void **)&to->items, &to->capacity, sizeof *to->items, to->count + 1, "leases"));
+    EXA_TRY(exa_grow(&to->items, &to->capacity, sizeof *to->items, to->count + 1, "leases"));
     to->items[to->count++] = i;
     return EXA_OK;
 }
@@ -176,7 +163,7 @@ exa_status exa_policy_add_worker(exa_policy *p, uint32_t number, uint64_t memory
 
     EXA_CHECK(number != NOBODY, EXA_ERR_RANGE, "worker %u cannot be", number);
     if (number >= p->worker_count) {
-        EXA_TRY(grow((void **)&p->workers, &capacity, sizeof *p->workers, (size_t)number + 1, "workers"));
+        EXA_TRY(exa_grow(&p->workers, &capacity, sizeof *p->workers, (size_t)number + 1, "workers"));
         memset(p->workers + p->worker_count, 0, (capacity - p->worker_count) * sizeof *p->workers);
         p->worker_count = capacity;
     }
@@ -200,8 +187,8 @@ static exa_status lease(exa_policy *p, uint32_t number, uint32_t i, exa_policy_l
     pile *back = &p->bins[it->bin].back;
     bool second = it->holder[0] != NOBODY;
 
-    EXA_TRY(grow((void **)&back->items, &back->capacity, sizeof *back->items,
-                 back->count + p->bins[it->bin].leased + 1, "leases"));
+    EXA_TRY(exa_grow(&back->items, &back->capacity, sizeof *back->items, back->count + p->bins[it->bin].leased + 1,
+                     "leases"));
     EXA_TRY(push(&w->leases, i));
     w->leased += it->cost;
     it->holder[second] = number;

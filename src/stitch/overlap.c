@@ -52,17 +52,7 @@ static size_t list_candidates(const exa_contingency_tables *t, exa_candidate *li
 
 /* Where `label` stands in sorted totals; it is there. */
 static size_t index_of(const exa_contingency_total *totals, size_t n, exa_segid label) {
-    size_t low = 0, high = n - 1;
-
-    while (low < high) {
-        size_t middle = low + (high - low) / 2;
-        if (totals[middle].label < label) {
-            low = middle + 1;
-        } else {
-            high = middle;
-        }
-    }
-    return low;
+    return (size_t)(exa_contingency_find(totals, n, label) - totals);
 }
 
 /* Candidates come in order of a, then b, so that the first of equals has the partner of the smaller id. */

@@ -120,11 +120,6 @@ exa_segid exa_union_find_root(exa_union_find *u, exa_segid id) {
 
 /* ---- mapping ------------------------------------------------------------------------------------------------- */
 
-static int by_id(const void *pa, const void *pb) {
-    exa_segid a = *(const exa_segid *)pa, b = *(const exa_segid *)pb;
-    return (a > b) - (a < b);
-}
-
 exa_status exa_union_find_mapping(exa_union_find *u, exa_mapping *mapping) {
     exa_mapping m = {0};
     exa_status st = EXA_OK;
@@ -134,7 +129,7 @@ exa_status exa_union_find_mapping(exa_union_find *u, exa_mapping *mapping) {
     for (size_t i = 0; i < u->capacity; i++) {
         if (u->id[i]) m.id[m.count++] = u->id[i];
     }
-    qsort(m.id, m.count, sizeof *m.id, by_id);
+    qsort(m.id, m.count, sizeof *m.id, exa_segid_order);
     for (size_t i = 0; i < m.count; i++) m.root[i] = exa_union_find_root(u, m.id[i]);
     *mapping = m;
     return EXA_OK;
@@ -150,6 +145,6 @@ void exa_mapping_destroy(exa_mapping *mapping) {
 }
 
 exa_segid exa_mapping_root(const exa_mapping *m, exa_segid id) {
-    const exa_segid *found = m->count ? bsearch(&id, m->id, m->count, sizeof *m->id, by_id) : NULL;
+    const exa_segid *found = m->count ? bsearch(&id, m->id, m->count, sizeof *m->id, exa_segid_order) : NULL;
     return found ? m->root[found - m->id] : id;
 }

@@ -190,11 +190,6 @@ static exa_status begin(tree *t, const list *routed) {
     return EXA_OK;
 }
 
-static int by_id(const void *pa, const void *pb) {
-    exa_segid a = *(const exa_segid *)pa, b = *(const exa_segid *)pb;
-    return (a > b) - (a < b);
-}
-
 /* The different roots of records, sorted. Both ends of a message make the same list from it. */
 static exa_status list_roots(const list *records, list *roots) {
     const record *r = records->items;
@@ -203,7 +198,7 @@ static exa_status list_roots(const list *records, list *roots) {
 
     EXA_TRY(exa_alloc(records->count, sizeof *ids, "supervoxels at the surface", &ids));
     for (size_t i = 0; i < records->count; i++) ids[i] = r[i].root;
-    if (records->count) qsort(ids, records->count, sizeof *ids, by_id);
+    if (records->count) qsort(ids, records->count, sizeof *ids, exa_segid_order);
     for (size_t i = 0; i < records->count; i++) {
         if (i == 0 || ids[i] != ids[kept - 1]) ids[kept++] = ids[i];
     }

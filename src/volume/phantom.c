@@ -592,7 +592,8 @@ static exa_status list_block(reading *r, const exa_box *block, void *context) {
         const exa_coord *c = s->synapses[k].public.center;
         const exa_box voxel = {{c[0], c[1], c[2]}, {1, 1, 1}};
         if (!exa_box_inside(&voxel, &wanted) || !partners_inside(r->p, &s->synapses[k].public)) continue;
-        EXA_TRY(ph_grow(&list->items, &list->capacity, sizeof *list->items, list->count + 1, "synapses"));
+        EXA_TRY(
+            exa_grow(&list->items, &list->capacity, sizeof *list->items, list->count + 1, "synapses of a phantom"));
         list->items[list->count++] = s->synapses[k].public;
     }
     return EXA_OK;

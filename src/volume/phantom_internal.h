@@ -195,9 +195,6 @@ struct exa_phantom_scene {
     size_t synapse_count, synapse_capacity;
 };
 
-/* Room for `wanted` items of `size` bytes in *list_pointer, doubling; `what` names them in the error. */
-exa_status ph_grow(void *list_pointer, size_t *capacity, size_t size, size_t wanted, const char *what);
-
 /* Fills p->scene for a block, with its synapses or without (labels need none); nothing to do if it holds that. */
 exa_status ph_scene_gather(exa_phantom *p, const exa_coord block[3], bool synapses);
 void ph_scene_free(exa_phantom_scene *scene);

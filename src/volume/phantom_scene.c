@@ -18,22 +18,6 @@ enum { DRAW_TUBE = 40, DRAW_MITOCHONDRION, DRAW_SYNAPSE, DRAW_GREY };
 #define SYNAPSE_RADIUS_PITCHES 0.22f
 #define CLEAR_NM 3.0f /* a synapse's points lie at least this much inside their neurites, by value */
 
-/* ---- growing lists ------------------------------------------------------------------------------------------- */
-
-exa_status ph_grow(void *list_pointer, size_t *capacity, size_t size, size_t wanted, const char *what) {
-    void **list = list_pointer;
-    size_t to = *capacity ? *capacity : 64;
-    void *grown;
-
-    if (wanted <= *capacity) return EXA_OK;
-    while (to < wanted) to *= 2;
-    grown = realloc(*list, to * size);
-    EXA_CHECK(grown, EXA_ERR_MEMORY, "cannot allocate %zu %s of a phantom", to, what);
-    *list = grown;
-    *capacity = to;
-    return EXA_OK;
-}
-
 /* Index of an id among the scene's objects, which is added if new (open addressing; ids are never 0). */
 static exa_status object_of(const exa_phantom *p, exa_segid id, uint64_t tint, bool glia, int32_t *out) {
     exa_phantom_scene *s = p->scene;
@@ -49,7 +33,8 @@ static exa_status object_of(const exa_phantom *p, exa_segid id, uint64_t tint, b
     EXA_CHECK(s->object_count < SCENE_TABLE / 2, EXA_ERR_RANGE,
               "phantom: more than %d objects in one block. Hint: choose smaller voxels or a larger pitch",
               SCENE_TABLE / 2);
-    EXA_TRY(ph_grow(&s->object, &s->object_capacity, sizeof *s->object, s->object_count + 1, "objects"));
+    EXA_TRY(
+        exa_grow(&s->object, &s->object_capacity, sizeof *s->object, s->object_count + 1, "objects of a phantom"));
     float u = ph_unit(ph_hash(p, DRAW_GREY, (int64_t)tint, 0, 0, 0), 0);
     s->object[s->object_count] = (scene_object){id, glia ? 178.0f + 10.0f * u : 138.0f + 36.0f * u, 0};
     s->table[at] = *out = (int32_t)s->object_count++;
@@ -89,7 +74,7 @@ static exa_status add_tube(gather *g, const float from[3], const float to[3], fl
     }
     if (from_center(g, middle) > g->half_diagonal + g->reach + 0.5f * sqrtf(bb) + (r > r_end ? r : r_end))
         return EXA_OK;
-    EXA_TRY(ph_grow(&g->s->tube, &g->s->tube_capacity, sizeof *t, g->s->tube_count + 1, "tubes"));
+    EXA_TRY(exa_grow(&g->s->tube, &g->s->tube_capacity, sizeof *t, g->s->tube_count + 1, "tubes of a phantom"));
     t = &g->s->tube[g->s->tube_count++];
     for (int a = 0; a < 3; a++) {
         t->a[a] = from[a];
@@ -237,7 +222,7 @@ static exa_status add_ball(gather *g, const int64_t cell[3], const macro *m) {
         EXA_TRY(object_of(g->p, neuron.id, neuron.tint, false, &b.object));
     }
     if (!glia) EXA_TRY(add_tube(g, b.center, b.center, b.radius, b.radius, 0.0f, b.object));
-    EXA_TRY(ph_grow(&g->s->balls, &g->s->ball_capacity, sizeof b, g->s->ball_count + 1, "somata"));
+    EXA_TRY(exa_grow(&g->s->balls, &g->s->ball_capacity, sizeof b, g->s->ball_count + 1, "somata of a phantom"));
     g->s->balls[g->s->ball_count++] = b;
     return EXA_OK;
 }
@@ -317,8 +302,10 @@ static exa_status sort_tubes(exa_phantom_scene *s) {
 
 /* What a painted voxel's object stands for. */
 static exa_status list_objects(exa_phantom_scene *s) {
-    EXA_TRY(ph_grow(&s->greys, &s->grey_capacity, sizeof *s->greys, s->object_count + 1, "grey values"));
-    EXA_TRY(ph_grow(&s->labels, &s->label_capacity, sizeof *s->labels, s->object_count + 1, "labels"));
+    EXA_TRY(
+        exa_grow(&s->greys, &s->grey_capacity, sizeof *s->greys, s->object_count + 1, "grey values of a phantom"));
+    EXA_TRY(
+        exa_grow(&s->labels, &s->label_capacity, sizeof *s->labels, s->object_count + 1, "labels of a phantom"));
     s->greys[0] = 212.0f; /* resin */
     s->labels[0] = 0;
     for (size_t k = 0; k < s->object_count; k++) {
@@ -420,7 +407,8 @@ static exa_status add_synapse(gather *g, const contact *c) {
     s->post = c->a->axon ? c->b->id : c->a->id;
     s->radius_nm = (double)y.radius;
     y.pre = c->a->axon ? a : b;
-    EXA_TRY(ph_grow(&g->s->synapses, &g->s->synapse_capacity, sizeof y, g->s->synapse_count + 1, "synapses"));
+    EXA_TRY(exa_grow(&g->s->synapses, &g->s->synapse_capacity, sizeof y, g->s->synapse_count + 1,
+                     "synapses of a phantom"));
     g->s->synapses[g->s->synapse_count++] = y;
     return EXA_OK;
 }
