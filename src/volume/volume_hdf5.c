@@ -1,11 +1,11 @@
 /* Volumes in HDF5 files: any 3-D dataset of integers or float32 is read; what we write is chunked and, if asked,
  * compressed by zstd.
  *
- * HDF5 as distributions package it is not thread safe, so every entry takes one lock; that also guards the chunk
- * size that the zstd filter is told to expect. No MPI is used here: a file is opened by each rank for itself, and a
- * file being written belongs to one process.
+ * Every entry takes the library's lock (exaconn/hdf5_library.h). No MPI is used here: a file is opened by each rank
+ * for itself, and a file being written belongs to one process.
  */
 #include "exaconn/file.h"
+#include "exaconn/hdf5_library.h"
 #include "exaconn/zstd_filter.h"
 
 #include "volume_hdf5_internal.h"
@@ -13,7 +13,6 @@
 
 #include <errno.h>
 #include <hdf5.h>
-#include <pthread.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -34,23 +33,6 @@ typedef struct hdf5_volume {
     char name[EXA_PATH_BYTES];      /* of the dataset */
     char temporary[EXA_PATH_BYTES]; /* where it is being written; empty when reading */
 } hdf5_volume;
-
-static pthread_mutex_t library = PTHREAD_MUTEX_INITIALIZER;
-
-/* Takes the lock; switches HDF5's own printing of errors off and registers our filter (both idempotent). */
-static exa_status enter(void) {
-    exa_status st;
-
-    pthread_mutex_lock(&library);
-    H5Eset_auto2(H5E_DEFAULT, NULL, NULL);
-    st = H5Zfilter_avail(EXA_ZSTD_FILTER_ID) > 0 ? EXA_OK : exa_zstd_filter_register();
-    if (st != EXA_OK) pthread_mutex_unlock(&library);
-    return st;
-}
-
-static void leave(void) {
-    pthread_mutex_unlock(&library);
-}
 
 /* ---- opening ------------------------------------------------------------------------------------------------- */
 
@@ -85,11 +67,11 @@ exa_status exa_volume_hdf5_list(const char *path, exa_volume_list *list) {
 
     EXA_CHECK(strlen(path) < sizeof v.path, EXA_ERR_RANGE, "the path is too long (%zu bytes)", strlen(path));
     memcpy(v.path, path, strlen(path) + 1);
-    EXA_TRY(enter());
+    EXA_TRY(exa_hdf5_enter());
     st = open_file(&v);
     if (st == EXA_OK) st = exa_hdf5_list(v.file, path, list);
     if (v.file >= 0) H5Fclose(v.file);
-    leave();
+    exa_hdf5_leave();
     return st;
 }
 
@@ -291,10 +273,10 @@ static bool close_ids(hdf5_volume *v) {
 static void close_volume(void *self) {
     hdf5_volume *v = self;
 
-    pthread_mutex_lock(&library);
+    exa_hdf5_lock();
     close_ids(v);
     if (v->temporary[0]) unlink(v->temporary);
-    leave();
+    exa_hdf5_leave();
     free(v);
 }
 
@@ -314,10 +296,10 @@ exa_status exa_volume_hdf5_open(const char *path, const char *dataset, exa_volum
     exa_status st;
 
     EXA_TRY(new_self(path, dataset, &v));
-    st = enter();
+    st = exa_hdf5_enter();
     if (st == EXA_OK) {
         st = open_all(v, info);
-        leave();
+        exa_hdf5_leave();
     }
     if (st == EXA_OK) {
         *self = v;
@@ -413,10 +395,10 @@ exa_status exa_volume_hdf5_create(const char *path, const char *dataset, const e
     exa_status st;
 
     EXA_TRY(new_self(path, dataset, &v));
-    st = enter();
+    st = exa_hdf5_enter();
     if (st == EXA_OK) {
         st = create_all(v, options, info);
-        leave();
+        exa_hdf5_leave();
     }
     if (st != EXA_OK) {
         close_volume(v);
@@ -435,7 +417,7 @@ static exa_status commit(void *self) {
     hdf5_volume *v = self;
     exa_status st = EXA_OK;
 
-    EXA_TRY(enter());
+    EXA_TRY(exa_hdf5_enter());
     if (H5Fflush(v->file, H5F_SCOPE_GLOBAL) < 0)
         st = EXA_HDF5_FAIL(EXA_ERR_IO, "cannot write '%s' to disk", v->temporary);
     if (!close_ids(v) && st == EXA_OK) st = EXA_HDF5_FAIL(EXA_ERR_IO, "cannot close '%s'", v->temporary);
@@ -445,7 +427,7 @@ static exa_status commit(void *self) {
         unlink(v->temporary);
     }
     v->temporary[0] = '\0';
-    leave();
+    exa_hdf5_leave();
     return st;
 }
 
@@ -497,18 +479,18 @@ static exa_status read_box(void *self, const exa_box *box, void *data) {
     hdf5_volume *v = self;
     exa_status st;
 
-    EXA_TRY(enter());
+    EXA_TRY(exa_hdf5_enter());
     st = transfer(v, box, data, NULL);
-    leave();
+    exa_hdf5_leave();
     return st == EXA_OK && v->is_signed ? check_signs(v, box, data) : st;
 }
 
 static exa_status write_box(void *self, const exa_box *box, const void *data) {
     exa_status st;
 
-    EXA_TRY(enter());
+    EXA_TRY(exa_hdf5_enter());
     st = transfer(self, box, NULL, data);
-    leave();
+    exa_hdf5_leave();
     return st;
 }
 
@@ -517,7 +499,7 @@ static exa_status set_text(void *self, const char *name, const char *text) {
     hid_t type, space, attribute;
     exa_status st = EXA_OK;
 
-    EXA_TRY(enter());
+    EXA_TRY(exa_hdf5_enter());
     type = H5Tcopy(H5T_C_S1);
     H5Tset_size(type, strlen(text) + 1);
     H5Tset_cset(type, H5T_CSET_UTF8);
@@ -528,25 +510,25 @@ static exa_status set_text(void *self, const char *name, const char *text) {
     if (attribute >= 0) H5Aclose(attribute);
     H5Sclose(space);
     H5Tclose(type);
-    leave();
+    exa_hdf5_leave();
     return st;
 }
 
 static exa_status set_doubles(void *self, const char *name, const double *values, int count) {
     exa_status st;
 
-    EXA_TRY(enter());
+    EXA_TRY(exa_hdf5_enter());
     st = write_doubles(self, name, values, count);
-    leave();
+    exa_hdf5_leave();
     return st;
 }
 
 static exa_status get_doubles(void *self, const char *name, double *values, int count, bool *found) {
     exa_status st;
 
-    EXA_TRY(enter());
+    EXA_TRY(exa_hdf5_enter());
     st = read_doubles(self, name, values, count, found);
-    leave();
+    exa_hdf5_leave();
     return st;
 }
 
