@@ -2,6 +2,7 @@
 #include "chunk_store_internal.h"
 
 #include "exaconn/comm.h"
+#include "exaconn/log.h"
 
 #include <limits.h>
 #include <mpi.h>
@@ -111,6 +112,8 @@ static void apply(exa_chunk_store *s, const change *c) {
     s->count -= e->source != ABSENT && c->entry.source == ABSENT;
     s->report.damaged++;
     *e = c->entry;
+    EXA_WARN("chunk %llu is damaged in a checkpoint: %s", (unsigned long long)c->chunk,
+             e->source == ABSENT ? "it is computed again" : "an older one is used");
 }
 
 /* Rank 0 hears what the others found, one after the other: there is hardly ever anything. */
@@ -135,8 +138,11 @@ static exa_status gather(exa_chunk_store *s, const changes *c) {
 
 exa_status exa_chunk_store_check(exa_chunk_store *s) {
     changes c = {0};
+    uint64_t generations = s->generation_count;
     exa_status st;
 
+    EXA_TRY(exa_comm_broadcast(&generations, sizeof generations));
+    if (generations == 0) return EXA_OK;
     st = exa_chunk_store_share(s);
     if (st == EXA_OK) st = exa_comm_agree(check_share(s, &c));
     if (st == EXA_OK) st = gather(s, &c);
