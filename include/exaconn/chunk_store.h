@@ -75,9 +75,8 @@ exa_status exa_chunk_store_details(exa_chunk_store *store, exa_chunkid k, void *
 exa_status exa_chunk_store_share(exa_chunk_store *store);
 
 /* Reads all chunks that lie in generations, each rank its part, and forgets what is damaged: on rank 0 a chunk is
- * there afterwards only if all of it is whole. (Journals are read when they are replayed.) Shares first.
- * Collective.
- */
+ * there afterwards only if all of it is whole. (Journals are read when they are replayed.) If there is a generation
+ * it shares first. Collective. */
 exa_status exa_chunk_store_check(exa_chunk_store *store);
 
 #ifdef __cplusplus

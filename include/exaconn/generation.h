@@ -59,6 +59,9 @@ const exa_generation_row *exa_generation_rows(const exa_generation *generation);
  * written. */
 exa_status exa_generation_read(exa_generation *generation, uint64_t row, exa_chunk_part part, void *bytes);
 
+/* Reads all of it; *damaged rows are not whole, or have a part that is not. */
+exa_status exa_generation_read_all(exa_generation *generation, uint64_t *damaged);
+
 /* The text the run's SHA-256 is of, and the effective job: fresh (free()). */
 exa_status exa_generation_identity(exa_generation *generation, char **text);
 exa_status exa_generation_job(exa_generation *generation, char **json);

@@ -314,5 +314,20 @@ exa_status exa_generation_read(exa_generation *g, uint64_t row, exa_chunk_part p
     st = read_part(g, r, part, bytes);
     exa_hdf5_leave();
     EXA_TRY(st);
-    return exa_generation_check(g->path, r, part, bytes);
+    return exa_generation_check_part(g->path, r, part, bytes);
+}
+
+exa_status exa_generation_read_all(exa_generation *g, uint64_t *damaged) {
+    *damaged = 0;
+    for (uint64_t i = 0; i < g->info.rows; i++) {
+        exa_status st = g->rows[i].whole ? EXA_OK : EXA_ERR_CORRUPT;
+        for (int p = 0; st == EXA_OK && p < EXA_CHUNK_PARTS; p++) {
+            void *bytes = NULL;
+            EXA_TRY(exa_alloc((size_t)g->rows[i].size[p], 1, "a part of a chunk", &bytes));
+            st = exa_generation_read(g, i, (exa_chunk_part)p, bytes);
+            free(bytes);
+        }
+        *damaged += st != EXA_OK;
+    }
+    return EXA_OK;
 }

@@ -96,8 +96,8 @@ void exa_generation_unpack_row(const unsigned char in[EXA_GENERATION_ROW_BYTES],
     r->whole = exa_load_le32(in + 140) == row_crc(in, run) && exa_load_le32(in + 8) == EXA_GENERATION_DONE;
 }
 
-exa_status exa_generation_check(const char *path, const exa_generation_row *row, exa_chunk_part part,
-                                const void *bytes) {
+exa_status exa_generation_check_part(const char *path, const exa_generation_row *row, exa_chunk_part part,
+                                     const void *bytes) {
     EXA_CHECK(exa_crc32c(0, bytes, (size_t)row->size[part]) == row->crc[part], EXA_ERR_CORRUPT,
               "the generation '%s' has damaged %s of chunk %llu", path, exa_generation_dataset[part] + 1,
               (unsigned long long)row->chunk);

@@ -30,7 +30,7 @@ void exa_generation_unpack_row(const unsigned char in[EXA_GENERATION_ROW_BYTES],
 bool exa_generation_set_format(hid_t access);
 
 /* Whether the CRC of `size` bytes is that of the row. */
-exa_status exa_generation_check(const char *path, const exa_generation_row *row, exa_chunk_part part,
-                                const void *bytes);
+exa_status exa_generation_check_part(const char *path, const exa_generation_row *row, exa_chunk_part part,
+                                     const void *bytes);
 
 #endif
