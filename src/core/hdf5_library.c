@@ -12,6 +12,13 @@
 
 static pthread_mutex_t library = PTHREAD_MUTEX_INITIALIZER;
 
+/* A file that could not be written to its end (a full disk) cannot be closed either, and HDF5 1.10 crashes over it
+ * when it cleans up at the end of the process. Nothing is left to that: whoever opens a file closes it. Must come
+ * before anything else is asked of HDF5. */
+__attribute__((constructor)) static void no_cleaning_up_at_exit(void) {
+    H5dont_atexit();
+}
+
 void exa_hdf5_lock(void) {
     pthread_mutex_lock(&library);
 }
