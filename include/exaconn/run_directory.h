@@ -5,7 +5,8 @@
  *   status.json      how far the run is, rewritten at every progress interval
  *   segmentation.h5  /segmentation and, if asked for, /probability
  *   attempts.csv     one line per flood: seed, steps, voxels, outcome
- *   journals/        of a run by chunks: every finished chunk
+ *   journals/        of a run by chunks: every finished chunk that no checkpoint has
+ *   checkpoints/     of a run by chunks: generations of all finished chunks
  *   candidates.csv   of a run by chunks: segments of neighbouring chunks that share voxels
  *   summary.json     written last: where it is, the run is whole
  *
