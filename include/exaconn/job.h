@@ -78,6 +78,8 @@ typedef struct exa_job {
         exa_job_triple rim; /* zyx voxels; not given = half the FOV */
         int64_t min_voxels;
         double min_fraction, min_jaccard;
+        bool mutual_best;
+        int64_t max_voxels; /* of a joined segment; 0 = no limit */
     } stitching;
     exa_job_reals3 voxel_size_nm; /* not given = what the volume says, or unknown */
     struct {

@@ -172,6 +172,27 @@ const exa_job_key exa_job_keys[] = {
      .since = "0.1",
      .standard = "0.5",
      .doc = "They share at least this part of what the two cover together there."},
+    {.path = "stitching.mutual_best",
+     .kind = EXA_JOB_BOOL,
+     .flags = EXA_JOB_LATE,
+     AT(stitching.mutual_best),
+     .since = "0.1",
+     .standard = "true",
+     .doc =
+         "Each must be the one that the other shares most voxels with. With false it is enough that one of them "
+         "is: a neurite that branches or turns round behind the overlap is joined whole (with min_jaccard 0), and "
+         "so is what one chunk merged wrongly."},
+    {.path = "stitching.max_voxels",
+     .kind = EXA_JOB_INTEGER,
+     .flags = EXA_JOB_LATE,
+     SIZES,
+     AT(stitching.max_voxels),
+     .unit = "voxels",
+     .since = "0.1",
+     .standard = "0",
+     .doc =
+         "No segment is joined to more than this; 0 is no limit. The pairs of one that would be larger are taken "
+         "best first, and those beyond the limit are refused."},
 
     {.path = "mask.volume",
      .kind = EXA_JOB_VOLUME,

@@ -237,18 +237,19 @@ static exa_status segment_in_one(exa_run_work *w) {
     w->labelled =
         exa_canvas_get_counters(w->canvas)->voxels_segmented + exa_canvas_get_counters(w->canvas)->voxels_initial;
     EXA_TRY(exa_run_write_segmentation(w));
+    EXA_TRY(exa_run_write_box_segments(w));
     log_memory("writing");
     return exa_run_write_attempts(w);
 }
 
-/* All ranks segment; rank 0 makes one segmentation of it. */
+/* All ranks segment, and together make one segmentation of it. */
 static exa_status segment_by_chunks(exa_run_work *w) {
     EXA_TRY(exa_run_open_chunks(w));
     EXA_TRY(exa_comm_agree(exa_comm_rank() == 0 ? exa_run_begin_progress(w) : EXA_OK));
     EXA_TRY(exa_run_segment_chunks(w));
     exa_progress_destroy(&w->progress);
     log_memory("segmenting");
-    return exa_comm_rank() == 0 ? exa_run_stitch(w) : EXA_OK;
+    return exa_run_stitch(w);
 }
 
 static exa_status work(exa_run_work *w) {

@@ -430,6 +430,7 @@ static exa_status check_coverage(exa_run_work *w) {
     EXA_CHECK(w->chunks_done == w->grid.chunks, EXA_ERR_CHECKPOINT,
               "only %llu of %llu chunks are in the journals. Hint: the same command does the missing ones",
               (unsigned long long)w->chunks_done, (unsigned long long)w->grid.chunks);
+    if (exa_comm_rank() != 0) return EXA_OK;
     EXA_TRY(exa_run_directory_path(w->directory, FAILED_CHUNKS, path));
     remove(path); /* of an earlier start */
     return EXA_OK;
@@ -448,7 +449,11 @@ exa_status exa_run_segment_chunks(exa_run_work *w) {
         st = exa_error_restore(&w->fatal);
         goto done;
     }
-    if (exa_comm_rank() == 0) st = st == EXA_OK ? check_coverage(w) : judge(w, st, &result);
+    if (st == EXA_OK) {
+        st = exa_comm_agree(check_coverage(w));
+    } else if (exa_comm_rank() == 0) {
+        st = judge(w, st, &result);
+    }
 done:
     free(result.failures);
     free(items);

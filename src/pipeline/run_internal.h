@@ -10,6 +10,8 @@
 #include "exaconn/plan.h"
 #include "exaconn/progress.h"
 #include "exaconn/run_directory.h"
+#include "exaconn/seam.h"
+#include "exaconn/segment.h"
 
 #include <stdatomic.h>
 #include <stdio.h>
@@ -17,7 +19,9 @@
 #define EXA_RUN_JOURNALS "journals" /* folder in the run directory */
 #define EXA_RUN_ATTEMPTS_HEADER                                                                                    \
     "seed_z,seed_y,seed_x,steps,outcome,id,voxels_raw,voxels_new,visited_start_z,visited_start_y,"                 \
-    "visited_start_x,visited_shape_z,visited_shape_y,visited_shape_x\n"
+    "visited_start_x,visited_shape_z,visited_shape_y,visited_shape_x"
+#define EXA_RUN_CANDIDATES "candidates.csv"
+#define EXA_RUN_CANDIDATES_HEADER "a,b,shared_vx,a_vx,b_vx,best,joined,refused"
 
 typedef struct exa_run_times {
     double read_s, exclude_s, seed_s, flood_s, network_s, canvas_s, journal_s, stitch_s, write_s, total_s;
@@ -48,9 +52,11 @@ typedef struct exa_run_work {
     uint64_t chunks_resumed;    /* of earlier starts */
     uint64_t chunks_done;       /* and of this one, as rank 0 knows it */
     char run_sha256[EXA_SHA256_HEX_BYTES];
-    uint64_t candidates, joined; /* of the stitching */
-    int64_t labelled;            /* voxels of the output */
-    bool limited;                /* a limit of the job ended a chunk early */
+    const char *candidates_from; /* borrowed; a table of candidates that are not looked for again, or NULL */
+    uint64_t candidates, joined, refused; /* of the stitching */
+    uint64_t segments;                    /* with voxels in the output */
+    int64_t labelled;                     /* voxels of the output */
+    bool limited;                         /* a limit of the job ended a chunk early */
     int threads;
     double program_bytes; /* the process before any of this */
     exa_run_times times;
@@ -81,8 +87,17 @@ exa_status exa_run_open_chunks(exa_run_work *w);
 exa_status exa_run_segment_chunks(exa_run_work *w); /* by all ranks; the store of rank 0 has all chunks then */
 exa_status exa_run_read_details(exa_run_work *w, exa_chunkid k, exa_run_details *details);
 
-/* run_stitch.c: joins them and writes the results. */
+/* run_stitch.c: joins them and writes the results. Collective; every rank's store has all chunks. */
 exa_status exa_run_stitch(exa_run_work *w);
+
+/* run_tables.c */
+void exa_run_print_candidate(FILE *f, const exa_candidate *candidate);
+/* Each rank gets those whose `a` is among its ids (`first` as for exa_union_tree). Collective. */
+exa_status exa_run_read_candidates(const char *path, const exa_chunk_grid *grid, const exa_segid *first,
+                                   exa_candidate_list *candidates);
+/* segments.csv, of the sorted segments of all ranks. Collective. */
+exa_status exa_run_write_segments(exa_run_work *w, const exa_segment *list, size_t count);
+exa_status exa_run_write_box_segments(exa_run_work *w);
 
 /* run_input.c */
 exa_status exa_run_load_raw(exa_run_work *w);
