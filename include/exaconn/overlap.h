@@ -3,7 +3,7 @@
  * Two neighbouring chunks overlap by their halos. A segment of the one and a segment of the other are a candidate
  * if they share a voxel there. They are joined if each is the one that the other shares most voxels with, and if
  * they share enough; anything else stays split, because a false merger costs a user more than a split (unless the
- * user says that one side is enough). All
+ * user says otherwise). All
  * candidates are kept with their numbers, so that other thresholds can be tried without segmenting again.
  */
 #ifndef EXACONN_OVERLAP_H
@@ -23,11 +23,14 @@ typedef struct exa_candidate {
     bool joined, refused;    /* what exa_agglomerate made of it; refused by a guard */
 } exa_candidate;
 
+/* Whose best the two must be. */
+typedef enum exa_match { EXA_MATCH_MUTUAL, EXA_MATCH_ONE, EXA_MATCH_ANY } exa_match;
+
 typedef struct exa_overlap_options {
     uint64_t min_voxels; /* shared, at least */
     double min_fraction; /* shared / min(size_a, size_b), at least */
     double min_jaccard;  /* shared / (size_a + size_b - shared), at least */
-    bool one_sided;      /* it is enough that one is the other's best */
+    exa_match best;
 } exa_overlap_options;
 
 /* The part of the common box of two chunks in which both are to be believed: `rim` zyx voxels are cut off where a

@@ -15,6 +15,7 @@ static const char *const backends[] = {"auto", "cpu", "cuda", NULL};
 static const char *const kernels[] = {"auto", "reference", "direct", "winograd", NULL};
 static const char *const isas[] = {"auto", "portable", "avx2", "avx512", NULL};
 static const char *const switches[] = {"auto", "on", "off", NULL};
+static const char *const matches[] = {"mutual", "one", "any", NULL};
 static const char *const log_levels[] = {"error", "warn", "info", "debug", "trace", NULL};
 
 const exa_job_section exa_job_sections[] = {
@@ -172,16 +173,17 @@ const exa_job_key exa_job_keys[] = {
      .since = "0.1",
      .standard = "0.5",
      .doc = "They share at least this part of what the two cover together there."},
-    {.path = "stitching.mutual_best",
-     .kind = EXA_JOB_BOOL,
+    {.path = "stitching.best",
+     .kind = EXA_JOB_NAME,
      .flags = EXA_JOB_LATE,
-     AT(stitching.mutual_best),
+     .names = matches,
+     AT(stitching.best),
      .since = "0.1",
-     .standard = "true",
+     .standard = "\"mutual\"",
      .doc =
-         "Each must be the one that the other shares most voxels with. With false it is enough that one of them "
-         "is: a neurite that branches or turns round behind the overlap is joined whole (with min_jaccard 0), and "
-         "so is what one chunk merged wrongly."},
+         "mutual: each must be the one that the other shares most voxels with. one: it is enough that one of them "
+         "is, so that a neurite that branches behind the overlap is joined whole (with min_jaccard 0), and so is "
+         "what one chunk merged wrongly. any: all pairs above the thresholds, as for connected components."},
     {.path = "stitching.max_voxels",
      .kind = EXA_JOB_INTEGER,
      .flags = EXA_JOB_LATE,

@@ -106,7 +106,7 @@ static exa_agglomeration_options options_of(const exa_job *job) {
     return (exa_agglomeration_options){.overlap = {.min_voxels = (uint64_t)job->stitching.min_voxels,
                                                    .min_fraction = job->stitching.min_fraction,
                                                    .min_jaccard = job->stitching.min_jaccard,
-                                                   .one_sided = !job->stitching.mutual_best},
+                                                   .best = (exa_match)job->stitching.best},
                                        .max_voxels = (uint64_t)job->stitching.max_voxels};
 }
 

@@ -114,6 +114,8 @@ double exa_candidate_jaccard(const exa_candidate *c) {
 }
 
 bool exa_candidate_passes(const exa_candidate *c, const exa_overlap_options *o) {
-    return (o->one_sided ? c->best != 0 : c->best == 3) && c->shared >= o->min_voxels &&
-           exa_candidate_fraction(c) >= o->min_fraction && exa_candidate_jaccard(c) >= o->min_jaccard;
+    bool best = o->best == EXA_MATCH_ANY || c->best == 3 || (o->best == EXA_MATCH_ONE && c->best != 0);
+
+    return best && c->shared >= o->min_voxels && exa_candidate_fraction(c) >= o->min_fraction &&
+           exa_candidate_jaccard(c) >= o->min_jaccard;
 }

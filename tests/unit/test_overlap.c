@@ -17,7 +17,7 @@ static void a_small_case_by_hand(void **state) {
     const exa_overlap_options all = {.min_voxels = 1}, large = {.min_voxels = 4};
     const exa_overlap_options most = {.min_voxels = 1, .min_fraction = 0.8},
                               same = {.min_voxels = 1, .min_jaccard = 0.7};
-    const exa_overlap_options either = {.min_voxels = 1, .one_sided = true};
+    const exa_overlap_options either = {.min_voxels = 1, .best = EXA_MATCH_ONE};
     size_t n;
     exa_candidate *c = candidates(a, b, 14, &n);
     (void)state;
