@@ -130,6 +130,12 @@ typedef struct exa_job {
         int64_t max_steps;
     } limits;
     struct {
+        exa_job_real interval_min; /* not given = what is best; 0 = never */
+        double mtbf_hours;
+        int64_t keep; /* generations */
+        bool at_end;
+    } checkpoint;
+    struct {
         double interval_s;
     } progress;
     exa_log_level log_level;

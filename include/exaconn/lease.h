@@ -41,7 +41,7 @@ typedef struct exa_lease_result {
 
 /* Collective. `items` and `options` count on rank 0 only, and `result` is given there. EXA_ERR_INCOMPLETE, on all
  * ranks, if items are left undone for another reason than a signal; EXA_ERR_CANCELLED after one. `result` is given
- * in these cases, too. */
+ * in these cases, too. EXA_OK with items left is a pause (options->pause_s; result->state says so). */
 exa_status exa_lease_run(const exa_policy_item *items, size_t count, const exa_policy_options *options,
                          uint64_t memory_bytes, exa_lease_body *body, exa_lease_tick *tick, void *context,
                          exa_lease_result *result);

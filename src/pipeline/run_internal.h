@@ -16,7 +16,9 @@
 #include <stdatomic.h>
 #include <stdio.h>
 
-#define EXA_RUN_JOURNALS "journals" /* folder in the run directory */
+#define EXA_RUN_JOURNALS "journals"       /* folders in the run directory */
+#define EXA_RUN_CHECKPOINTS "checkpoints" /* of generations */
+#define EXA_RUN_IDENTITY "run.txt"        /* in the folder of the journals */
 #define EXA_RUN_ATTEMPTS_HEADER                                                                                    \
     "seed_z,seed_y,seed_x,steps,outcome,id,voxels_raw,voxels_new,visited_start_z,visited_start_y,"                 \
     "visited_start_x,visited_shape_z,visited_shape_y,visited_shape_x"
@@ -24,7 +26,8 @@
 #define EXA_RUN_CANDIDATES_HEADER "a,b,shared_vx,a_vx,b_vx,best,joined,refused"
 
 typedef struct exa_run_times {
-    double read_s, exclude_s, seed_s, flood_s, network_s, canvas_s, journal_s, stitch_s, write_s, total_s;
+    double read_s, exclude_s, seed_s, flood_s, network_s, canvas_s, journal_s, checkpoint_s, stitch_s, write_s,
+        total_s;
 } exa_run_times;
 
 typedef struct exa_run_work {
@@ -51,6 +54,8 @@ typedef struct exa_run_work {
     exa_lease *lease;           /* of the chunk in work */
     uint64_t chunks_resumed;    /* of earlier starts */
     uint64_t chunks_done;       /* and of this one, as rank 0 knows it */
+    uint64_t chunks_before;     /* done before this round: rounds lie between checkpoints */
+    double checkpoint_cost_s;   /* of the last one; 0 = there was none */
     char run_sha256[EXA_SHA256_HEX_BYTES];
     const char *candidates_from; /* borrowed; a table of candidates that are not looked for again, or NULL */
     uint64_t candidates, joined, refused; /* of the stitching */
@@ -84,8 +89,19 @@ bool exa_run_did_all(const exa_run_work *w); /* this process, in this start: its
 
 /* run_chunks.c: segments what the journals do not have. */
 exa_status exa_run_open_chunks(exa_run_work *w);
-exa_status exa_run_segment_chunks(exa_run_work *w); /* by all ranks; the store of rank 0 has all chunks then */
+exa_status exa_run_segment_chunks(exa_run_work *w); /* by all ranks; all stores know all chunks then */
 exa_status exa_run_read_details(exa_run_work *w, exa_chunkid k, exa_run_details *details);
+
+/* Opens the store anew, replaying on rank 0; exa_run_begin_journals then begins a new epoch. By all ranks. */
+exa_status exa_run_reopen_store(exa_run_work *w);
+exa_status exa_run_begin_journals(exa_run_work *w);
+
+/* run_checkpoint.c */
+double exa_run_round_s(const exa_run_work *w); /* seconds of work until the next checkpoint; 0 = no end */
+
+/* Gathers the journals of all ranks into a generation; if that fails it is a warning, as the journals hold all. The
+ * store is open afterwards, without a journal begun. By all ranks. */
+exa_status exa_run_checkpoint(exa_run_work *w);
 
 /* run_stitch.c: joins them and writes the results. Collective; every rank's store has all chunks. */
 exa_status exa_run_stitch(exa_run_work *w);

@@ -145,9 +145,8 @@ static void serve_waiting(exa_lease *l) {
         return;
     }
     if (state != EXA_POLICY_RUNNING) {
-        end_all(l, state == EXA_POLICY_COMPLETE && exa_policy_get_counters(l->root.policy).quarantined == 0
-                       ? EXA_OK
-                       : EXA_ERR_INCOMPLETE);
+        bool whole = state == EXA_POLICY_COMPLETE && exa_policy_get_counters(l->root.policy).quarantined == 0;
+        end_all(l, whole || state == EXA_POLICY_PAUSED ? EXA_OK : EXA_ERR_INCOMPLETE);
         return;
     }
     for (int r = 0; r < l->size && !l->root.ended; r++) {
@@ -421,7 +420,8 @@ static exa_status run_alone(exa_lease *l) {
         }
     }
     counters = exa_policy_get_counters(p);
-    return counters.done == counters.items ? EXA_OK : EXA_ERR_INCOMPLETE;
+    return counters.done == counters.items || exa_policy_get_state(p) == EXA_POLICY_PAUSED ? EXA_OK
+                                                                                           : EXA_ERR_INCOMPLETE;
 }
 
 /* ---- the whole ----------------------------------------------------------------------------------------------- */
