@@ -180,6 +180,32 @@ exa_status exa_run_open_chunks(exa_run_work *w) {
     return exa_run_begin_journals(w);
 }
 
+/* The SHA-256 of what the other run's chunks were made for; on rank 0, which knows whether all are there. */
+static exa_status open_finished(exa_run_work *w) {
+    char journals[EXA_PATH_BYTES], checkpoints[EXA_PATH_BYTES], path[EXA_PATH_BYTES], *text = NULL;
+    const bool first = exa_comm_rank() == 0;
+    size_t size;
+
+    EXA_TRY(exa_path_join(journals, w->stitch_from, EXA_RUN_JOURNALS));
+    EXA_TRY(exa_path_join(checkpoints, w->stitch_from, EXA_RUN_CHECKPOINTS));
+    EXA_TRY(exa_path_join(path, journals, EXA_RUN_IDENTITY));
+    EXA_TRY(exa_file_read_all(path, EXA_JOB_MAX_BYTES, &text, &size));
+    EXA_TRY(exa_sha256(text, size, w->run_sha256));
+    free(text);
+    EXA_TRY(exa_chunk_store_open(journals, checkpoints, w->run_sha256, &w->grid, first, &w->store));
+    if (!first) return EXA_OK;
+    w->chunks_done = w->chunks_resumed = exa_chunk_store_count(w->store);
+    EXA_CHECK(w->chunks_done == w->grid.chunks, EXA_ERR_CHECKPOINT,
+              "'%s' has only %llu of %llu chunks. Hint: `exaconn run` with its job does the missing ones",
+              w->stitch_from, (unsigned long long)w->chunks_done, (unsigned long long)w->grid.chunks);
+    return EXA_OK;
+}
+
+exa_status exa_run_open_finished_chunks(exa_run_work *w) {
+    EXA_TRY(exa_comm_agree(open_finished(w)));
+    return exa_chunk_store_share(w->store);
+}
+
 /* ---- details of a chunk: counters and attempts, as integers of 64 bits ----------------------------------------
  */
 

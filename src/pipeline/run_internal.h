@@ -57,7 +57,7 @@ typedef struct exa_run_work {
     uint64_t chunks_before;     /* done before this round: rounds lie between checkpoints */
     double checkpoint_cost_s;   /* of the last one; 0 = there was none */
     char run_sha256[EXA_SHA256_HEX_BYTES];
-    const char *candidates_from; /* borrowed; a table of candidates that are not looked for again, or NULL */
+    const char *stitch_from;              /* borrowed; the run whose chunks and candidates are taken, or NULL */
     uint64_t candidates, joined, refused; /* of the stitching */
     uint64_t segments;                    /* with voxels in the output */
     int64_t labelled;                     /* voxels of the output */
@@ -89,7 +89,8 @@ bool exa_run_did_all(const exa_run_work *w); /* this process, in this start: its
 
 /* run_chunks.c: segments what the journals do not have. */
 exa_status exa_run_open_chunks(exa_run_work *w);
-exa_status exa_run_segment_chunks(exa_run_work *w); /* by all ranks; all stores know all chunks then */
+exa_status exa_run_segment_chunks(exa_run_work *w);       /* by all ranks; all stores know all chunks then */
+exa_status exa_run_open_finished_chunks(exa_run_work *w); /* of stitch_from, by all ranks */
 exa_status exa_run_read_details(exa_run_work *w, exa_chunkid k, exa_run_details *details);
 
 /* Opens the store anew, replaying on rank 0; exa_run_begin_journals then begins a new epoch. By all ranks. */
@@ -108,8 +109,9 @@ exa_status exa_run_stitch(exa_run_work *w);
 
 /* run_tables.c */
 void exa_run_print_candidate(FILE *f, const exa_candidate *candidate);
-/* Each rank gets those whose `a` is among its ids (`first` as for exa_union_tree). Collective. */
-exa_status exa_run_read_candidates(const char *path, const exa_chunk_grid *grid, const exa_segid *first,
+/* Those of a complete run: each rank gets those whose `a` is among its ids (`first` as for exa_union_tree).
+ * Collective. */
+exa_status exa_run_read_candidates(const char *folder, const exa_chunk_grid *grid, const exa_segid *first,
                                    exa_candidate_list *candidates);
 /* segments.csv, of the sorted segments of all ranks. Collective. */
 exa_status exa_run_write_segments(exa_run_work *w, const exa_segment *list, size_t count);

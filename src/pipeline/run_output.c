@@ -170,7 +170,7 @@ double exa_run_peak_bytes(void) {
 
 /* The process's peak, and what of it is neither network nor program, per voxel. */
 static void add_memory(cJSON *to, const exa_run_work *w) {
-    double peak = exa_run_peak_bytes(), network = (double)exa_ffn_net_memory_bytes(w->net);
+    double peak = exa_run_peak_bytes(), network = w->net ? (double)exa_ffn_net_memory_bytes(w->net) : 0;
     cJSON *o = cJSON_AddObjectToObject(to, "memory");
 
     cJSON_AddNumberToObject(o, "peak_bytes", peak);
@@ -230,7 +230,8 @@ exa_status exa_run_write_summary(const exa_run_work *w) {
         cJSON_AddNumberToObject(root, "non_network_fraction", total > 0 ? 1.0 - w->times.network_s / total : 0.0);
     }
     add_memory(root, w);
-    cJSON_AddStringToObject(root, "backend", exa_ffn_net_description(w->net));
+    if (w->net) cJSON_AddStringToObject(root, "backend", exa_ffn_net_description(w->net));
+    if (w->stitch_from) cJSON_AddStringToObject(root, "stitched_from", w->stitch_from);
     cJSON_AddNumberToObject(root, "ranks", exa_comm_size());
     cJSON_AddNumberToObject(root, "threads", w->threads);
     cJSON_AddStringToObject(root, "weights_sha256", w->inputs.model->weights_sha256);

@@ -97,7 +97,7 @@ static exa_status find_candidates(stitching *s) {
         EXA_TRY(exa_run_check_stop(s->w));
         EXA_TRY(exa_chunk_store_labels(s->w->store, k, s->here));
         EXA_TRY(scan_chunk(s, k));
-        if (!s->w->candidates_from) EXA_TRY(exa_seam_candidates(&source, k, s->here, s->there, &s->candidates));
+        if (!s->w->stitch_from) EXA_TRY(exa_seam_candidates(&source, k, s->here, s->there, &s->candidates));
     }
     return EXA_OK;
 }
@@ -130,10 +130,10 @@ static exa_status write_candidates(stitching *s) {
 
 static exa_status agglomerate(stitching *s) {
     const exa_agglomeration_options options = options_of(s->w->job);
-    exa_status st = EXA_OK;
+    exa_status st;
 
-    if (s->w->candidates_from)
-        EXA_TRY(exa_run_read_candidates(s->w->candidates_from, &s->w->grid, s->first, &s->candidates));
+    if (s->w->stitch_from)
+        EXA_TRY(exa_run_read_candidates(s->w->stitch_from, &s->w->grid, s->first, &s->candidates));
     st = find_candidates(s);
     EXA_TRY(exa_comm_agree(st));
     EXA_TRY(exa_agglomerate(s->candidates.list, s->candidates.count, s->supervoxels, s->supervoxel_count, s->first,

@@ -2,9 +2,11 @@
 #include "run_internal.h"
 
 #include "exaconn/comm.h"
+#include "exaconn/json.h"
 #include "exaconn/reduce.h"
 #include "exaconn/table.h"
 
+#include <cjson/cJSON.h>
 #include <errno.h>
 #include <inttypes.h>
 #include <stdlib.h>
@@ -88,21 +90,56 @@ static size_t owner_of(const exa_segid *first, exa_segid id) {
     return r;
 }
 
+static exa_status check_order(const char *path, const exa_chunk_grid *grid, const exa_candidate_list *share) {
+    for (size_t i = 1; i < share->count; i++)
+        EXA_CHECK(exa_supervoxel_chunk(grid, share->list[i - 1].a) <= exa_supervoxel_chunk(grid, share->list[i].a),
+                  EXA_ERR_FORMAT, "the rows of '%s' are not in the order of the chunks", path);
+    return EXA_OK;
+}
+
+/* A row that was lost would silently leave a segment split: the run's summary knows how many there were. */
+static exa_status check_count(const char *folder, uint64_t count) {
+    char path[EXA_PATH_BYTES], *text = NULL;
+    cJSON *summary = NULL;
+    const cJSON *said;
+    size_t size;
+    exa_status st = EXA_OK;
+
+    EXA_TRY(exa_path_join(path, folder, "summary.json"));
+    EXA_CHECK(exa_file_exists(path), EXA_ERR_CHECKPOINT,
+              "the run in '%s' is not complete. Hint: run its job to its end first", folder);
+    EXA_TRY(exa_file_read_all(path, EXA_JOB_MAX_BYTES, &text, &size));
+    EXA_GOTO(done, exa_json_parse(text, size, path, EXA_ERR_FORMAT, &summary));
+    said = cJSON_GetObjectItemCaseSensitive(cJSON_GetObjectItemCaseSensitive(summary, "chunks"), "candidates");
+    EXA_CHECK_GOTO(done, cJSON_IsNumber(said) && said->valuedouble == (double)count, EXA_ERR_CORRUPT,
+                   "'%s/" EXA_RUN_CANDIDATES "' has %" PRIu64
+                   " candidates, its summary.json says %.0f. Hint: remove "
+                   "that summary.json and run the job again: it makes the table anew from the chunks",
+                   folder, count, cJSON_IsNumber(said) ? said->valuedouble : 0.0);
+done:
+    free(text);
+    cJSON_Delete(summary);
+    return st;
+}
+
 /* The table is in the order of the ranks' chunks, whatever their number was, so nothing needs to be sorted. */
-exa_status exa_run_read_candidates(const char *path, const exa_chunk_grid *grid, const exa_segid *first,
+exa_status exa_run_read_candidates(const char *folder, const exa_chunk_grid *grid, const exa_segid *first,
                                    exa_candidate_list *candidates) {
     exa_candidate_list share = {0};
+    char path[EXA_PATH_BYTES];
     size_t *counts = NULL;
+    uint64_t all;
     void *received;
     exa_status st = exa_calloc((size_t)exa_comm_size(), sizeof *counts, "an exchange", &counts);
 
+    if (st == EXA_OK) st = exa_path_join(path, folder, EXA_RUN_CANDIDATES);
     if (st == EXA_OK) st = read_share(path, grid, &share);
-    for (size_t i = 1; st == EXA_OK && i < share.count; i++) {
-        if (exa_supervoxel_chunk(grid, share.list[i - 1].a) > exa_supervoxel_chunk(grid, share.list[i].a))
-            st = EXA_FAIL(EXA_ERR_FORMAT, "the rows of '%s' are not in the order of the chunks", path);
-    }
+    if (st == EXA_OK) st = check_order(path, grid, &share);
     for (size_t i = 0; st == EXA_OK && i < share.count; i++) counts[owner_of(first, share.list[i].a)]++;
     EXA_GOTO(done, exa_comm_agree(st));
+    all = share.count;
+    EXA_GOTO(done, exa_sum_all(&all, 1));
+    EXA_GOTO(done, exa_comm_agree(exa_comm_rank() == 0 ? check_count(folder, all) : EXA_OK));
     EXA_GOTO(done, exa_exchange(share.list, sizeof *share.list, counts, &received, &candidates->count));
     candidates->list = received;
     candidates->capacity = candidates->count;
