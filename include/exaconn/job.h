@@ -125,6 +125,9 @@ typedef struct exa_job {
         int64_t max_steps;
     } limits;
     struct {
+        double heartbeat_timeout_s;
+    } faults;
+    struct {
         double interval_s;
     } progress;
     exa_log_level log_level;

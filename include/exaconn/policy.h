@@ -102,6 +102,15 @@ void exa_policy_dropped(exa_policy *policy, uint32_t worker, uint32_t item);
 void exa_policy_dead(exa_policy *policy, uint32_t worker);
 
 bool exa_policy_is_alive(const exa_policy *policy, uint32_t worker); /* and not retired */
+
+typedef struct exa_policy_worker {
+    double speed;     /* cost a second; 0 = not known */
+    uint32_t in_hand; /* items */
+    bool known, alive;
+} exa_policy_worker;
+
+exa_policy_worker exa_policy_get_worker(const exa_policy *policy, uint32_t worker);
+
 exa_policy_state exa_policy_get_state(const exa_policy *policy);
 exa_policy_counters exa_policy_get_counters(const exa_policy *policy);
 

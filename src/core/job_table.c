@@ -29,6 +29,7 @@ const exa_job_section exa_job_sections[] = {
     {"compute", "How the work is done on this machine."},
     {"segmentation", "How the result is stored."},
     {"limits", "Stops early, to try a job quickly; 0 is no limit."},
+    {"faults", "When a process counts as dead; docs/faults.md says what happens then."},
     {"progress", "What is reported while it runs."},
 };
 const size_t exa_job_section_count = sizeof exa_job_sections / sizeof *exa_job_sections;
@@ -437,6 +438,19 @@ const exa_job_key exa_job_keys[] = {
      .since = "0.1",
      .standard = "0",
      .doc = "Ends after the object in which this many network steps are reached."},
+
+    {.path = "faults.heartbeat_timeout_s",
+     .kind = EXA_JOB_REAL,
+     .flags = EXA_JOB_FREE,
+     .minimum = 1,
+     .maximum = 86400,
+     AT(faults.heartbeat_timeout_s),
+     .unit = "s",
+     .since = "0.1",
+     .standard = "60",
+     .doc =
+         "A rank that was silent for so long is dead for good: its chunks are given to others. It is silent only "
+         "if its process or node died, hangs, or is cut off, however long its chunks take."},
 
     {.path = "progress.interval_s",
      .kind = EXA_JOB_REAL,

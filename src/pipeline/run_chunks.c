@@ -338,10 +338,14 @@ static exa_status lease_body(exa_lease *lease, uint64_t k, void *context) {
     return st;
 }
 
-static exa_status lease_tick(const exa_policy_counters *counters, void *context) {
+static exa_status lease_tick(const exa_lease *lease, const exa_policy_counters *counters, void *context) {
     exa_run_work *w = context;
 
-    if (counters) w->chunks_done = w->chunks_resumed + counters->done;
+    if (counters) {
+        w->chunks_done = w->chunks_resumed + counters->done;
+        w->leases = *counters;
+        w->ranks = exa_lease_ranks(lease, &w->rank_count);
+    }
     if (atomic_load(&w->fatal_set)) return exa_error_restore(&w->fatal);
     if (exa_run_is_stopped()) return EXA_FAIL(EXA_ERR_CANCELLED, "stopped by a signal");
     if (counters && exa_comm_size() > 1) {
@@ -410,6 +414,11 @@ static exa_status judge(const exa_run_work *w, exa_status st, const exa_lease_re
                         "stopped by a signal to another rank; %llu of %llu chunks are done. Hint: the same command "
                         "goes on there",
                         (unsigned long long)w->chunks_done, (unsigned long long)w->grid.chunks);
+    if (st == EXA_ERR_RANK_LOST)
+        return EXA_FAIL(st, "%s; %llu of %llu chunks are in the journals. Hint: the same command %s",
+                        exa_error_last()->message, (unsigned long long)w->chunks_done,
+                        (unsigned long long)w->grid.chunks,
+                        left ? "does the rest" : "finishes what needs all ranks: stitching and output");
     if (st != EXA_ERR_INCOMPLETE) return st;
     EXA_TRY(write_failures(w, r));
     EXA_TRY(exa_run_directory_path(w->directory, FAILED_CHUNKS, path));
@@ -435,6 +444,15 @@ static exa_status check_coverage(exa_run_work *w) {
     return EXA_OK;
 }
 
+/* For the status that is written at the end. */
+static void keep_ranks(exa_run_work *w, const exa_lease_result *r) {
+    if (exa_comm_rank() != 0) return;
+    w->leases = r->counters;
+    w->chunks_done = w->chunks_resumed + r->counters.done;
+    w->ranks = w->last_ranks = r->ranks;
+    w->rank_count = r->rank_count;
+}
+
 exa_status exa_run_segment_chunks(exa_run_work *w) {
     const exa_policy_options options = exa_policy_defaults();
     exa_lease_result result = {0};
@@ -443,7 +461,16 @@ exa_status exa_run_segment_chunks(exa_run_work *w) {
     exa_status st;
 
     EXA_GOTO(done, exa_comm_agree(list_missing(w, &items, &count)));
-    st = exa_lease_run(items, count, &options, 0, lease_body, lease_tick, w, &result);
+    w->segmenting_began = exa_clock_now();
+    st = exa_lease_run(&(exa_lease_work){.items = items,
+                                         .count = count,
+                                         .options = &options,
+                                         .timeout_s = w->job->faults.heartbeat_timeout_s,
+                                         .body = lease_body,
+                                         .tick = lease_tick,
+                                         .context = w},
+                       &result);
+    keep_ranks(w, &result);
     if (atomic_load(&w->fatal_set)) {
         st = exa_error_restore(&w->fatal);
         goto done;

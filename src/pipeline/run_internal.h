@@ -42,11 +42,16 @@ typedef struct exa_run_work {
     exa_canvas *canvas;
     exa_progress *progress; /* owned; while segmenting */
     exa_chunk_grid grid;
-    exa_chunk_store *store;     /* owned; NULL in a run without chunks */
-    exa_canvas_counters before; /* of the chunks done, when there are any */
-    exa_lease *lease;           /* of the chunk in work */
-    uint64_t chunks_resumed;    /* of earlier starts */
-    uint64_t chunks_done;       /* and of this one, as rank 0 knows it */
+    exa_chunk_store *store;      /* owned; NULL in a run without chunks */
+    exa_canvas_counters before;  /* of the chunks done, when there are any */
+    exa_lease *lease;            /* of the chunk in work */
+    uint64_t chunks_resumed;     /* of earlier starts */
+    uint64_t chunks_done;        /* and of this one, as rank 0 knows it */
+    exa_policy_counters leases;  /* while chunks are segmented, and after; on rank 0 */
+    const exa_lease_rank *ranks; /* the same; borrowed from the lease or from last_ranks */
+    exa_lease_rank *last_ranks;  /* owned; as they were at the end */
+    size_t rank_count;
+    double segmenting_began; /* exa_clock_now() */
     char run_sha256[EXA_SHA256_HEX_BYTES];
     uint64_t candidates, joined; /* of the stitching */
     int64_t labelled;            /* voxels of the output */

@@ -178,6 +178,14 @@ bool exa_policy_is_alive(const exa_policy *p, uint32_t number) {
     return number < p->worker_count && p->workers[number].alive;
 }
 
+exa_policy_worker exa_policy_get_worker(const exa_policy *p, uint32_t number) {
+    const worker *w = number < p->worker_count ? &p->workers[number] : NULL;
+
+    if (!w) return (exa_policy_worker){0};
+    return (exa_policy_worker){
+        .speed = w->speed, .in_hand = (uint32_t)w->leases.count, .known = w->known, .alive = w->alive};
+}
+
 /* ---- leases -------------------------------------------------------------------------------------------------- */
 
 /* Memory for what may come back is there before it is needed: what is told to the policy must not fail. */
