@@ -49,6 +49,10 @@ static void serve(exa_lease *l, int rank) {
     }
     l->root.waiting[rank] = n == 0;
     m.count = (uint32_t)n;
+    for (size_t i = 0; i < n; i++) {
+        if (m.leases[i].duplicate)
+            EXA_DEBUG("chunk %llu is given to rank %d, too", (unsigned long long)m.leases[i].id, rank);
+    }
     if (n) tell(l, rank, &m);
 }
 
