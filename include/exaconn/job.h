@@ -136,6 +136,9 @@ typedef struct exa_job {
         bool at_end;
     } checkpoint;
     struct {
+        double heartbeat_timeout_s;
+    } faults;
+    struct {
         double interval_s;
     } progress;
     exa_log_level log_level;

@@ -32,6 +32,7 @@ const exa_job_section exa_job_sections[] = {
     {"limits", "Stops early, to try a job quickly; 0 is no limit."},
     {"checkpoint", "A run by chunks gathers its journals into checkpoints from time to time; how often never "
                    "changes the result."},
+    {"faults", "When a process counts as dead; docs/faults.md says what happens then."},
     {"progress", "What is reported while it runs."},
 };
 const size_t exa_job_section_count = sizeof exa_job_sections / sizeof *exa_job_sections;
@@ -502,6 +503,18 @@ const exa_job_key exa_job_keys[] = {
      .since = "0.1",
      .standard = "false",
      .doc = "Whether one is written when all chunks are done, before they are stitched."},
+    {.path = "faults.heartbeat_timeout_s",
+     .kind = EXA_JOB_REAL,
+     .flags = EXA_JOB_FREE,
+     .minimum = 1,
+     .maximum = 86400,
+     AT(faults.heartbeat_timeout_s),
+     .unit = "s",
+     .since = "0.1",
+     .standard = "60",
+     .doc =
+         "A rank that was silent for so long is dead for good: its chunks are given to others. It is silent only "
+         "if its process or node died, hangs, or is cut off, however long its chunks take."},
 
     {.path = "progress.interval_s",
      .kind = EXA_JOB_REAL,

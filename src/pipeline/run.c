@@ -306,7 +306,8 @@ static exa_status run_in_directory(exa_run_work *w, exa_run_state state) {
     if (st != EXA_OK) {
         const exa_error error = *exa_error_last();
         exa_log_write(EXA_LOG_DEBUG, "failed: %s", error.message);
-        exa_run_write_status(w, st == EXA_ERR_CANCELLED ? "interrupted" : "failed", -1.0);
+        exa_run_write_status(w, st == EXA_ERR_CANCELLED || st == EXA_ERR_RANK_LOST ? "interrupted" : "failed",
+                             -1.0);
         exa_error_restore(&error);
     }
     exa_log_close_file();
@@ -322,6 +323,7 @@ static void release(exa_run_work *w) {
     free(w->raw);
     free(w->excluded);
     free(w->initial_ids);
+    free(w->last_ranks);
     exa_inputs_close(&w->inputs);
     exa_run_directory_close(&w->directory);
 }

@@ -373,10 +373,14 @@ static exa_status lease_body(exa_lease *lease, uint64_t k, void *context) {
     return st;
 }
 
-static exa_status lease_tick(const exa_policy_counters *counters, void *context) {
+static exa_status lease_tick(const exa_lease *lease, const exa_policy_counters *counters, void *context) {
     exa_run_work *w = context;
 
-    if (counters) w->chunks_done = w->chunks_before + counters->done;
+    if (counters) {
+        w->chunks_done = w->chunks_before + counters->done;
+        w->leases = *counters;
+        w->ranks = exa_lease_ranks(lease, &w->rank_count);
+    }
     if (atomic_load(&w->fatal_set)) return exa_error_restore(&w->fatal);
     if (exa_run_is_stopped()) return EXA_FAIL(EXA_ERR_CANCELLED, "stopped by a signal");
     if (counters && exa_comm_size() > 1) {
@@ -453,6 +457,11 @@ static exa_status judge(const exa_run_work *w, exa_status st, const exa_lease_re
                         "stopped by a signal to another rank; %llu of %llu chunks are done. Hint: the same command "
                         "goes on there",
                         (unsigned long long)w->chunks_done, (unsigned long long)w->grid.chunks);
+    if (st == EXA_ERR_RANK_LOST)
+        return EXA_FAIL(st, "%s; %llu of %llu chunks are in the journals. Hint: the same command %s",
+                        exa_error_last()->message, (unsigned long long)w->chunks_done,
+                        (unsigned long long)w->grid.chunks,
+                        left ? "does the rest" : "finishes what needs all ranks: stitching and output");
     if (st != EXA_ERR_INCOMPLETE) return st;
     EXA_TRY(write_failures(w, r));
     EXA_TRY(exa_run_directory_path(w->directory, FAILED_CHUNKS, path));
@@ -475,6 +484,16 @@ static exa_status check_coverage(exa_run_work *w) {
     EXA_TRY(exa_run_directory_path(w->directory, FAILED_CHUNKS, path));
     remove(path); /* of an earlier start */
     return EXA_OK;
+}
+
+/* For the status that is written meanwhile and at the end. */
+static void keep_ranks(exa_run_work *w, exa_lease_result *r) {
+    if (exa_comm_rank() != 0) return;
+    free(w->last_ranks);
+    w->leases = r->counters;
+    w->chunks_done = w->chunks_before + r->counters.done;
+    w->ranks = w->last_ranks = r->ranks;
+    w->rank_count = r->rank_count;
 }
 
 /* What earlier rounds have given up is given up still. On rank 0. */
@@ -503,10 +522,18 @@ static exa_status do_round(exa_run_work *w, exa_lease_result *all, bool *paused)
 
     options.pause_s = exa_run_round_s(w);
     EXA_GOTO(done, exa_comm_agree(list_missing(w, all, &items, &count)));
-    st = exa_lease_run(items, count, &options, 0, lease_body, lease_tick, w, &result);
+    if (w->segmenting_began == 0) w->segmenting_began = exa_clock_now();
+    st = exa_lease_run(&(exa_lease_work){.items = items,
+                                         .count = count,
+                                         .options = &options,
+                                         .timeout_s = w->job->faults.heartbeat_timeout_s,
+                                         .body = lease_body,
+                                         .tick = lease_tick,
+                                         .context = w},
+                       &result);
     *paused = result.state == EXA_POLICY_PAUSED;
+    keep_ranks(w, &result);
     if (exa_comm_rank() == 0) {
-        w->chunks_done = w->chunks_before + result.counters.done;
         added = add_failures(all, &result);
     }
     if (st == EXA_OK) st = exa_comm_agree(added);

@@ -49,13 +49,18 @@ typedef struct exa_run_work {
     exa_canvas *canvas;
     exa_progress *progress; /* owned; while segmenting */
     exa_chunk_grid grid;
-    exa_chunk_store *store;     /* owned; NULL in a run without chunks */
-    exa_canvas_counters before; /* of the chunks done, when there are any */
-    exa_lease *lease;           /* of the chunk in work */
-    uint64_t chunks_resumed;    /* of earlier starts */
-    uint64_t chunks_done;       /* and of this one, as rank 0 knows it */
-    uint64_t chunks_before;     /* done before this round: rounds lie between checkpoints */
-    double checkpoint_cost_s;   /* of the last one; 0 = there was none */
+    exa_chunk_store *store;      /* owned; NULL in a run without chunks */
+    exa_canvas_counters before;  /* of the chunks done, when there are any */
+    exa_lease *lease;            /* of the chunk in work */
+    uint64_t chunks_resumed;     /* of earlier starts */
+    uint64_t chunks_done;        /* and of this one, as rank 0 knows it */
+    uint64_t chunks_before;      /* done before this round: rounds lie between checkpoints */
+    double checkpoint_cost_s;    /* of the last one; 0 = there was none */
+    exa_policy_counters leases;  /* while chunks are segmented, and after; on rank 0 */
+    const exa_lease_rank *ranks; /* the same; borrowed from the lease or from last_ranks */
+    exa_lease_rank *last_ranks;  /* owned; as they were at the end */
+    size_t rank_count;
+    double segmenting_began; /* exa_clock_now() */
     char run_sha256[EXA_SHA256_HEX_BYTES];
     const char *stitch_from;              /* borrowed; the run whose chunks and candidates are taken, or NULL */
     uint64_t candidates, joined, refused; /* of the stitching */
