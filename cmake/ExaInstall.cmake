@@ -4,6 +4,7 @@ include(CMakePackageConfigHelpers)
 
 # ---- the program and what it prints about itself ------------------------------------------------
 install(TARGETS exaconn RUNTIME DESTINATION ${CMAKE_INSTALL_BINDIR})
+install(PROGRAMS scripts/exaconn-supervise DESTINATION ${CMAKE_INSTALL_BINDIR})
 
 set(exa_man ${CMAKE_BINARY_DIR}/share/exaconn.1)
 set(exa_completion ${CMAKE_BINARY_DIR}/share/exaconn.bash)

@@ -15,8 +15,14 @@ extern "C" {
  * over the started processes. Idempotent. */
 exa_status exa_comm_init(void);
 
-/* Finalises what exa_comm_init began. Collective. Idempotent. */
+/* Finalises what exa_comm_init began. Collective. Idempotent. Does nothing after exa_comm_abandon. */
 void exa_comm_finalize(void);
+
+/* A rank has died: whatever is collective would never return. From now on what is collective here fails with
+ * EXA_ERR_RANK_LOST at once, and the program has to leave by _exit, as MPI's own leave-taking is collective, too.
+ */
+void exa_comm_abandon(void);
+bool exa_comm_is_abandoned(void);
 
 /* 0 and 1 without a launcher. */
 int exa_comm_rank(void);

@@ -38,7 +38,8 @@ typedef struct exa_policy_options {
     uint32_t strikes;      /* failures in a row before a worker is retired */
     uint64_t error_budget; /* quarantined items beyond which the run ends */
     bool speculation;      /* whether the last items are given out twice */
-    double pause_s;        /* 0 = never; else nothing is given out from then on, but something before */
+    double pause_s; /* 0, or after a death: never; else nothing is given out from then on, but something before
+                     */
 } exa_policy_options;
 
 /* lease_s 60, lease_most 4096, attempts 3, strikes 3, error_budget 100, speculation on, no pause. */
@@ -104,6 +105,15 @@ void exa_policy_dropped(exa_policy *policy, uint32_t worker, uint32_t item);
 void exa_policy_dead(exa_policy *policy, uint32_t worker);
 
 bool exa_policy_is_alive(const exa_policy *policy, uint32_t worker); /* and not retired */
+
+typedef struct exa_policy_worker {
+    double speed;     /* cost a second; 0 = not known */
+    uint32_t in_hand; /* items */
+    bool known, alive;
+} exa_policy_worker;
+
+exa_policy_worker exa_policy_get_worker(const exa_policy *policy, uint32_t worker);
+
 exa_policy_state exa_policy_get_state(const exa_policy *policy);
 exa_policy_counters exa_policy_get_counters(const exa_policy *policy);
 

@@ -24,6 +24,7 @@ typedef enum exa_status {
     EXA_ERR_UNSUPPORTED = 32,
     EXA_ERR_DEVICE = 40,
     EXA_ERR_COMM = 50,
+    EXA_ERR_RANK_LOST = 51, /* a process died or fell silent; what is finished is in the journals */
     EXA_ERR_CHECKPOINT = 60,
     EXA_ERR_INCOMPLETE = 61 /* finished, but parts failed; they are listed */
 } exa_status;

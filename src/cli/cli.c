@@ -12,9 +12,10 @@
 #include <unistd.h>
 
 static const exa_cli_command *const commands[] = {
-    &exa_cmd_run,    &exa_cmd_plan,       &exa_cmd_status,        &exa_cmd_verify,  &exa_cmd_config,
-    &exa_cmd_info,   &exa_cmd_import_ffn, &exa_cmd_import_images, &exa_cmd_phantom, &exa_cmd_eval,
-    &exa_cmd_render, &exa_cmd_help,       &exa_cmd_version,       &exa_cmd_man,     &exa_cmd_completion,
+    &exa_cmd_run,           &exa_cmd_stitch,  &exa_cmd_plan, &exa_cmd_status,
+    &exa_cmd_verify,        &exa_cmd_config,  &exa_cmd_info, &exa_cmd_import_ffn,
+    &exa_cmd_import_images, &exa_cmd_phantom, &exa_cmd_eval, &exa_cmd_render,
+    &exa_cmd_help,          &exa_cmd_version, &exa_cmd_man,  &exa_cmd_completion,
 };
 
 const exa_cli_option exa_cli_global_options[] = {
@@ -32,6 +33,7 @@ const exa_cli_exit_code exa_cli_exit_codes[] = {
     {EXA_EXIT_INCOMPLETE, "finished, but some chunks failed; they are listed"},
     {EXA_EXIT_BAD_INPUT, "a file's content is wrong, corrupt or not supported"},
     {EXA_EXIT_INTERRUPTED, "stopped by a signal; the same command begins again or goes on"},
+    {EXA_EXIT_RANK_LOST, "a process died or fell silent; finished chunks are kept, the same command goes on"},
     {0, NULL}};
 
 const exa_cli_command *const *exa_cli_commands(size_t *count) {
@@ -58,6 +60,7 @@ static int exit_code_of(exa_status status) {
     case EXA_ERR_UNSUPPORTED: return EXA_EXIT_BAD_INPUT;
     case EXA_ERR_CANCELLED: return EXA_EXIT_INTERRUPTED;
     case EXA_ERR_INCOMPLETE: return EXA_EXIT_INCOMPLETE;
+    case EXA_ERR_RANK_LOST: return EXA_EXIT_RANK_LOST;
     default: return EXA_EXIT_FAILURE;
     }
 }
@@ -123,6 +126,14 @@ static exa_status run_command(const exa_cli_arguments *a) {
     return a->command->run(a);
 }
 
+/* Without MPI_Finalize, which would wait for the dead. Without --enable-recovery the launcher ends all at the first
+ * that leaves so: rank 0 goes first, as it has the most to say. */
+static _Noreturn void leave_the_dead(int code) {
+    if (exa_comm_rank() != 0) sleep(2);
+    fflush(NULL);
+    _exit(code);
+}
+
 int exa_cli_main(int argc, char **argv) {
     exa_cli_arguments arguments;
     exa_status st = exa_cli_parse(argc, argv, &arguments), out;
@@ -142,6 +153,7 @@ int exa_cli_main(int argc, char **argv) {
         if (code == EXA_EXIT_OK) code = EXA_EXIT_FAILURE;
     }
     exa_cli_arguments_free(&arguments);
+    if (exa_comm_is_abandoned()) leave_the_dead(code);
     exa_comm_finalize(); /* the ranks wait for each other until all is said */
     return code;
 }

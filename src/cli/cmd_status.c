@@ -6,9 +6,11 @@
 #include "exaconn/run_directory.h"
 
 #include <cjson/cJSON.h>
+#include <math.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <time.h>
 
 enum { MAX_STATUS_BYTES = 1 << 20 };
 
@@ -42,36 +44,93 @@ static const char *true_state(const cJSON *status, bool running, bool complete) 
     return strcmp(said, "failed") == 0 ? "failed" : "interrupted";
 }
 
-static void print_text(const char *directory, const char *state, const cJSON *status) {
-    const cJSON *c = cJSON_GetObjectItemCaseSensitive(status, "counters");
+/* "3.2 G", for rates. */
+static const char *short_number(double value, char out[24]) {
+    static const char *const units[] = {"", " k", " M", " G", " T", " P"};
+    size_t u = 0;
+
+    while (value >= 1000 && u + 1 < sizeof units / sizeof *units) {
+        value /= 1000;
+        u++;
+    }
+    snprintf(out, 24, "%.3g%s", value, units[u]);
+    return out;
+}
+
+static void print_rank(const cJSON *r) {
+    char speed[24];
+
+    printf("    rank %-5.0f %-20s %-8s chunks %.0f done, %.0f in hand", number(r, "rank"), text(r, "host"),
+           text(r, "state"), number(r, "chunks_done"), number(r, "chunks_in_hand"));
+    if (number(r, "voxels_per_s") > 0) printf(", %svox/s", short_number(number(r, "voxels_per_s"), speed));
+    if (number(r, "silent_s") >= 1) printf(", silent for %.0f s", number(r, "silent_s"));
+    printf("\n");
+}
+
+static void print_ranks(const cJSON *status) {
+    const cJSON *states = cJSON_GetObjectItemCaseSensitive(status, "rank_states"), *r;
+
+    if (!states) return;
+    printf("  ranks: %.0f alive", number(states, "alive"));
+    for (int i = 0; i < 3; i++) {
+        static const char *const names[] = {"silent", "retired", "dead"};
+        if (number(states, names[i]) > 0) printf(", %.0f %s", number(states, names[i]), names[i]);
+    }
+    printf("\n");
+    cJSON_ArrayForEach(r, cJSON_GetObjectItemCaseSensitive(status, "ranks")) print_rank(r);
+}
+
+static void print_chunks(const cJSON *status, bool running) {
+    char duration[32], rate[24];
+
+    printf("  chunks %.0f of %.0f", number(status, "chunks_done"), number(status, "chunks"));
+    if (number(status, "chunks_resumed") > 0)
+        printf(" (%.0f of an earlier start)", number(status, "chunks_resumed"));
+    if (running) printf(", %.0f leased", number(status, "chunks_leased"));
+    if (number(status, "chunks_failed") > 0) printf(", %.0f failed", number(status, "chunks_failed"));
+    if (running && cJSON_HasObjectItem(status, "eta_s"))
+        printf(", about %s left", exa_format_duration(number(status, "eta_s"), duration));
+    printf("\n  %s so far", exa_format_duration(number(status, "elapsed_s"), duration));
+    if (number(status, "chunks_per_s") > 0)
+        printf(", %.3g chunks/s, %svox/s", number(status, "chunks_per_s"),
+               short_number(number(status, "voxels_per_s"), rate));
+    printf("\n");
+    print_ranks(status);
+}
+
+static void print_box(const cJSON *status, const cJSON *c, bool running) {
     double voxels = number(status, "voxels"), elapsed = number(status, "elapsed_s");
     char duration[32];
+
+    printf("  seeds %.0f of %.0f, objects %.0f, steps %.0f", number(status, "seeds_done"),
+           number(status, "seeds_total"), number(c, "objects"), number(c, "steps"));
+    if (voxels > 0) printf(", %.1f %% of the voxels labelled", 100.0 * number(c, "voxels_segmented") / voxels);
+    printf("\n  %s so far", exa_format_duration(elapsed, duration));
+    if (elapsed > 0) printf(", %.1f steps/s", number(c, "steps") / elapsed);
+    if (running && cJSON_HasObjectItem(status, "eta_s"))
+        printf(", about %s left", exa_format_duration(number(status, "eta_s"), duration));
+    printf("\n");
+}
+
+static void print_text(const char *directory, const char *state, const cJSON *status) {
+    const cJSON *c = cJSON_GetObjectItemCaseSensitive(status, "counters");
+    const bool running = strcmp(state, "running") == 0, by_chunks = cJSON_HasObjectItem(status, "chunks");
 
     printf("%s: %s\n", directory, state);
     if (!status) return;
     printf("  started %s on %s, process %.0f; last written %s\n", text(status, "started"), text(status, "host"),
            number(status, "pid"), text(status, "updated"));
-    if (cJSON_HasObjectItem(status, "chunks")) {
-        printf("  chunks %.0f of %.0f", number(status, "chunks_done"), number(status, "chunks"));
-        if (strcmp(state, "running") == 0 && cJSON_HasObjectItem(status, "eta_s"))
-            printf(", about %s left", exa_format_duration(number(status, "eta_s"), duration));
-        printf("\n");
+    if (by_chunks) {
+        print_chunks(status, running);
     } else if (c) {
-        printf("  seeds %.0f of %.0f, objects %.0f, steps %.0f", number(status, "seeds_done"),
-               number(status, "seeds_total"), number(c, "objects"), number(c, "steps"));
-        if (voxels > 0) printf(", %.1f %% of the voxels labelled", 100.0 * number(c, "voxels_segmented") / voxels);
-        printf("\n  %s so far", exa_format_duration(elapsed, duration));
-        if (elapsed > 0) printf(", %.1f steps/s", number(c, "steps") / elapsed);
-        if (strcmp(state, "running") == 0 && cJSON_HasObjectItem(status, "eta_s")) {
-            printf(", about %s left", exa_format_duration(number(status, "eta_s"), duration));
-        }
-        printf("\n");
+        print_box(status, c, running);
     }
     if (strcmp(state, "interrupted") == 0)
-        printf(cJSON_HasObjectItem(status, "chunks")
-                   ? "  the same `exaconn run` goes on with the missing chunks\n"
-                   : "  the same `exaconn run` begins again; nothing partial was left\n");
-    if (strcmp(state, "failed") == 0) printf("  why: the end of %s/run.log\n", directory);
+        printf(by_chunks ? "  the same `exaconn run` goes on with the missing chunks\n"
+                         : "  the same `exaconn run` begins again; nothing partial was left\n");
+    if (!running && cJSON_HasObjectItem(status, "message") && *text(status, "message"))
+        printf("  why: %s\n", text(status, "message"));
+    if (strcmp(state, "failed") == 0) printf("  more: the end of %s/run.log\n", directory);
 }
 
 static exa_status print_json(const char *state, cJSON *status) {
@@ -108,24 +167,42 @@ exa_status exa_cli_run_state(const char *directory, bool running, const char **s
     return EXA_OK;
 }
 
-static exa_status run(const exa_cli_arguments *arguments) {
-    const char *directory = exa_cli_positional(arguments, 0), *state;
-    bool running;
+/* Says once how it is; *running tells whether it goes on. */
+static exa_status say(const char *directory, bool json, bool *running) {
+    const char *state;
     cJSON *status;
     exa_status st = EXA_OK;
 
     EXA_CHECK(
-        exa_run_directory_recognise(directory, &running), EXA_ERR_IO,
+        exa_run_directory_recognise(directory, running), EXA_ERR_IO,
         "'%s' is not a run directory (it has no job.json). Hint: name the folder that the job calls \"output\"",
         directory);
-    EXA_TRY(read_state(directory, running, &status, &state));
-    if (exa_cli_has(arguments, "json")) {
+    EXA_TRY(read_state(directory, *running, &status, &state));
+    if (json) {
         st = print_json(state, status);
     } else {
         print_text(directory, state, status);
     }
     cJSON_Delete(status);
     return st;
+}
+
+static exa_status run(const exa_cli_arguments *arguments) {
+    const char *directory = exa_cli_positional(arguments, 0);
+    const bool json = exa_cli_has(arguments, "json");
+    const double every = exa_cli_real(arguments, "every", 5);
+    bool running;
+
+    EXA_CHECK(every >= 0.1 && every <= 86400, EXA_ERR_CONFIG,
+              "--every %g: give the seconds between two looks, 0.1 to 86400", every);
+    EXA_TRY(say(directory, json, &running));
+    while ((exa_cli_has(arguments, "watch") || exa_cli_has(arguments, "every")) && running && !ferror(stdout)) {
+        if (fflush(stdout) != 0) break; /* nobody reads any more */
+        const struct timespec wait = {.tv_sec = (time_t)every, .tv_nsec = (long)((every - floor(every)) * 1e9)};
+        nanosleep(&wait, NULL);
+        EXA_TRY(say(directory, json, &running));
+    }
+    return EXA_OK;
 }
 
 const exa_cli_command exa_cmd_status = {
@@ -136,9 +213,19 @@ const exa_cli_command exa_cmd_status = {
     .summary = "how far a run is",
     .description =
         "Reads a run directory and says whether it is running, complete, failed or interrupted, and how far "
-        "it came. Works from another shell or node while the run goes on.",
+        "it came. Works from another shell or node while the run goes on.\n"
+        "Of a run by chunks it tells how many are done, leased and failed, the mean rates since this start, and of "
+        "each rank its host, whether it is alive, dead or retired (it failed too often), its chunks, and for how "
+        "long it has been silent; of more than 64 ranks only those that something is wrong with. What it says is "
+        "as old as the job's progress.interval_s at most.",
     .example = "exaconn status RUN\n"
+               "exaconn status --watch RUN\n"
                "exaconn status --json RUN",
-    .options = (const exa_cli_option[]){{"json", 0, EXA_CLI_FLAG, NULL, "print JSON"}, {0}},
+    .options =
+        (const exa_cli_option[]){
+            {"watch", 'w', EXA_CLI_FLAG, NULL, "say it again and again until the run has ended"},
+            {"every", 0, EXA_CLI_REAL, "SECONDS", "watch, and look this often (default 5)"},
+            {"json", 0, EXA_CLI_FLAG, NULL, "print JSON"},
+            {0}},
     .run = run,
 };

@@ -5,7 +5,7 @@
 #include <stdlib.h>
 #include <time.h>
 
-static bool initialised;
+static bool initialised, abandoned;
 static int world_rank, world_size = 1, local_size = 1;
 
 bool exa_comm_launched(void) {
@@ -58,8 +58,16 @@ static void wait_asleep(void) {
     while (MPI_Test(&barrier, &all, MPI_STATUS_IGNORE) == MPI_SUCCESS && !all) nanosleep(&moment, NULL);
 }
 
+void exa_comm_abandon(void) {
+    abandoned = true;
+}
+
+bool exa_comm_is_abandoned(void) {
+    return abandoned;
+}
+
 void exa_comm_finalize(void) {
-    if (!initialised) return;
+    if (!initialised || abandoned) return;
     wait_asleep();
     MPI_Finalize();
     initialised = false;
@@ -73,12 +81,19 @@ int exa_comm_size(void) {
     return world_size;
 }
 
+static exa_status check_not_abandoned(void) {
+    EXA_CHECK(!abandoned, EXA_ERR_RANK_LOST, "a rank died, and this step needs all of them");
+    return EXA_OK;
+}
+
 exa_status exa_comm_agree(exa_status st) {
     struct {
         int status, rank;
     } mine = {(int)st, world_rank}, worst;
 
     if (world_size == 1) return st;
+    if (abandoned && st != EXA_OK) return st;
+    EXA_TRY(check_not_abandoned());
     EXA_TRY(mpi_status(MPI_Allreduce(&mine, &worst, 1, MPI_2INT, MPI_MAXLOC, MPI_COMM_WORLD)));
     if (worst.status == EXA_OK) return EXA_OK;
     int first = (int)st;
@@ -91,6 +106,7 @@ exa_status exa_comm_agree(exa_status st) {
 
 exa_status exa_comm_broadcast(void *data, size_t size) {
     if (world_size == 1) return EXA_OK;
+    EXA_TRY(check_not_abandoned());
     return mpi_status(MPI_Bcast(data, (int)size, MPI_BYTE, 0, MPI_COMM_WORLD));
 }
 

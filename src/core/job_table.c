@@ -15,6 +15,7 @@ static const char *const backends[] = {"auto", "cpu", "cuda", NULL};
 static const char *const kernels[] = {"auto", "reference", "direct", "winograd", NULL};
 static const char *const isas[] = {"auto", "portable", "avx2", "avx512", NULL};
 static const char *const switches[] = {"auto", "on", "off", NULL};
+static const char *const matches[] = {"mutual", "one", "any", NULL};
 static const char *const log_levels[] = {"error", "warn", "info", "debug", "trace", NULL};
 
 const exa_job_section exa_job_sections[] = {
@@ -31,6 +32,7 @@ const exa_job_section exa_job_sections[] = {
     {"limits", "Stops early, to try a job quickly; 0 is no limit."},
     {"checkpoint", "A run by chunks gathers its journals into checkpoints from time to time; how often never "
                    "changes the result."},
+    {"faults", "When a process counts as dead; docs/faults.md says what happens then."},
     {"progress", "What is reported while it runs."},
 };
 const size_t exa_job_section_count = sizeof exa_job_sections / sizeof *exa_job_sections;
@@ -174,6 +176,28 @@ const exa_job_key exa_job_keys[] = {
      .since = "0.1",
      .standard = "0.5",
      .doc = "They share at least this part of what the two cover together there."},
+    {.path = "stitching.best",
+     .kind = EXA_JOB_NAME,
+     .flags = EXA_JOB_LATE,
+     .names = matches,
+     AT(stitching.best),
+     .since = "0.1",
+     .standard = "\"mutual\"",
+     .doc =
+         "mutual: each must be the one that the other shares most voxels with. one: it is enough that one of them "
+         "is, so that a neurite that branches behind the overlap is joined whole (with min_jaccard 0), and so is "
+         "what one chunk merged wrongly. any: all pairs above the thresholds, as for connected components."},
+    {.path = "stitching.max_voxels",
+     .kind = EXA_JOB_INTEGER,
+     .flags = EXA_JOB_LATE,
+     SIZES,
+     AT(stitching.max_voxels),
+     .unit = "voxels",
+     .since = "0.1",
+     .standard = "0",
+     .doc =
+         "No segment is joined to more than this; 0 is no limit. The pairs of one that would be larger are taken "
+         "best first, and those beyond the limit are refused."},
 
     {.path = "mask.volume",
      .kind = EXA_JOB_VOLUME,
@@ -479,6 +503,18 @@ const exa_job_key exa_job_keys[] = {
      .since = "0.1",
      .standard = "false",
      .doc = "Whether one is written when all chunks are done, before they are stitched."},
+    {.path = "faults.heartbeat_timeout_s",
+     .kind = EXA_JOB_REAL,
+     .flags = EXA_JOB_FREE,
+     .minimum = 1,
+     .maximum = 86400,
+     AT(faults.heartbeat_timeout_s),
+     .unit = "s",
+     .since = "0.1",
+     .standard = "60",
+     .doc =
+         "A rank that was silent for so long is dead for good: its chunks are given to others. It is silent only "
+         "if its process or node died, hangs, or is cut off, however long its chunks take."},
 
     {.path = "progress.interval_s",
      .kind = EXA_JOB_REAL,

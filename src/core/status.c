@@ -61,6 +61,7 @@ const char *exa_status_name(exa_status status) {
     case EXA_ERR_UNSUPPORTED: return "not supported";
     case EXA_ERR_DEVICE: return "device error";
     case EXA_ERR_COMM: return "communication error";
+    case EXA_ERR_RANK_LOST: return "a rank was lost";
     case EXA_ERR_CHECKPOINT: return "checkpoint error";
     case EXA_ERR_INCOMPLETE: return "incomplete";
     }

@@ -180,6 +180,32 @@ exa_status exa_run_open_chunks(exa_run_work *w) {
     return exa_run_begin_journals(w);
 }
 
+/* The SHA-256 of what the other run's chunks were made for; on rank 0, which knows whether all are there. */
+static exa_status open_finished(exa_run_work *w) {
+    char journals[EXA_PATH_BYTES], checkpoints[EXA_PATH_BYTES], path[EXA_PATH_BYTES], *text = NULL;
+    const bool first = exa_comm_rank() == 0;
+    size_t size;
+
+    EXA_TRY(exa_path_join(journals, w->stitch_from, EXA_RUN_JOURNALS));
+    EXA_TRY(exa_path_join(checkpoints, w->stitch_from, EXA_RUN_CHECKPOINTS));
+    EXA_TRY(exa_path_join(path, journals, EXA_RUN_IDENTITY));
+    EXA_TRY(exa_file_read_all(path, EXA_JOB_MAX_BYTES, &text, &size));
+    EXA_TRY(exa_sha256(text, size, w->run_sha256));
+    free(text);
+    EXA_TRY(exa_chunk_store_open(journals, checkpoints, w->run_sha256, &w->grid, first, &w->store));
+    if (!first) return EXA_OK;
+    w->chunks_done = w->chunks_resumed = exa_chunk_store_count(w->store);
+    EXA_CHECK(w->chunks_done == w->grid.chunks, EXA_ERR_CHECKPOINT,
+              "'%s' has only %llu of %llu chunks. Hint: `exaconn run` with its job does the missing ones",
+              w->stitch_from, (unsigned long long)w->chunks_done, (unsigned long long)w->grid.chunks);
+    return EXA_OK;
+}
+
+exa_status exa_run_open_finished_chunks(exa_run_work *w) {
+    EXA_TRY(exa_comm_agree(open_finished(w)));
+    return exa_chunk_store_share(w->store);
+}
+
 /* ---- details of a chunk: counters and attempts, as integers of 64 bits ----------------------------------------
  */
 
@@ -347,10 +373,14 @@ static exa_status lease_body(exa_lease *lease, uint64_t k, void *context) {
     return st;
 }
 
-static exa_status lease_tick(const exa_policy_counters *counters, void *context) {
+static exa_status lease_tick(const exa_lease *lease, const exa_policy_counters *counters, void *context) {
     exa_run_work *w = context;
 
-    if (counters) w->chunks_done = w->chunks_before + counters->done;
+    if (counters) {
+        w->chunks_done = w->chunks_before + counters->done;
+        w->leases = *counters;
+        w->ranks = exa_lease_ranks(lease, &w->rank_count);
+    }
     if (atomic_load(&w->fatal_set)) return exa_error_restore(&w->fatal);
     if (exa_run_is_stopped()) return EXA_FAIL(EXA_ERR_CANCELLED, "stopped by a signal");
     if (counters && exa_comm_size() > 1) {
@@ -427,6 +457,11 @@ static exa_status judge(const exa_run_work *w, exa_status st, const exa_lease_re
                         "stopped by a signal to another rank; %llu of %llu chunks are done. Hint: the same command "
                         "goes on there",
                         (unsigned long long)w->chunks_done, (unsigned long long)w->grid.chunks);
+    if (st == EXA_ERR_RANK_LOST)
+        return EXA_FAIL(st, "%s; %llu of %llu chunks are in the journals. Hint: the same command %s",
+                        exa_error_last()->message, (unsigned long long)w->chunks_done,
+                        (unsigned long long)w->grid.chunks,
+                        left ? "does the rest" : "finishes what needs all ranks: stitching and output");
     if (st != EXA_ERR_INCOMPLETE) return st;
     EXA_TRY(write_failures(w, r));
     EXA_TRY(exa_run_directory_path(w->directory, FAILED_CHUNKS, path));
@@ -438,11 +473,10 @@ static exa_status judge(const exa_run_work *w, exa_status st, const exa_lease_re
         r->state == EXA_POLICY_EXHAUSTED ? " or were not tried, as too many had failed" : "", path);
 }
 
-/* The journals of all ranks, read anew: what counts is what is on disk. */
+/* On rank 0, of a store that was read anew: what counts is what is on disk. */
 static exa_status check_coverage(exa_run_work *w) {
     char path[EXA_PATH_BYTES];
 
-    if (exa_comm_size() > 1) EXA_TRY(open_store(w, true));
     w->chunks_done = exa_chunk_store_count(w->store);
     EXA_CHECK(w->chunks_done == w->grid.chunks, EXA_ERR_CHECKPOINT,
               "only %llu of %llu chunks are in the journals. Hint: the same command does the missing ones",
@@ -450,6 +484,16 @@ static exa_status check_coverage(exa_run_work *w) {
     EXA_TRY(exa_run_directory_path(w->directory, FAILED_CHUNKS, path));
     remove(path); /* of an earlier start */
     return EXA_OK;
+}
+
+/* For the status that is written meanwhile and at the end. */
+static void keep_ranks(exa_run_work *w, exa_lease_result *r) {
+    if (exa_comm_rank() != 0) return;
+    free(w->last_ranks);
+    w->leases = r->counters;
+    w->chunks_done = w->chunks_before + r->counters.done;
+    w->ranks = w->last_ranks = r->ranks;
+    w->rank_count = r->rank_count;
 }
 
 /* What earlier rounds have given up is given up still. On rank 0. */
@@ -478,10 +522,18 @@ static exa_status do_round(exa_run_work *w, exa_lease_result *all, bool *paused)
 
     options.pause_s = exa_run_round_s(w);
     EXA_GOTO(done, exa_comm_agree(list_missing(w, all, &items, &count)));
-    st = exa_lease_run(items, count, &options, 0, lease_body, lease_tick, w, &result);
+    if (w->segmenting_began == 0) w->segmenting_began = exa_clock_now();
+    st = exa_lease_run(&(exa_lease_work){.items = items,
+                                         .count = count,
+                                         .options = &options,
+                                         .timeout_s = w->job->faults.heartbeat_timeout_s,
+                                         .body = lease_body,
+                                         .tick = lease_tick,
+                                         .context = w},
+                       &result);
     *paused = result.state == EXA_POLICY_PAUSED;
+    keep_ranks(w, &result);
     if (exa_comm_rank() == 0) {
-        w->chunks_done = w->chunks_before + result.counters.done;
         added = add_failures(all, &result);
     }
     if (st == EXA_OK) st = exa_comm_agree(added);
@@ -506,10 +558,15 @@ static exa_status do_rounds(exa_run_work *w, exa_lease_result *all) {
     return EXA_OK;
 }
 
-/* Rank 0's word on rounds that ended well on all ranks. */
+/* After rounds that ended well on all ranks: nothing is missing, and every rank can read every chunk. */
 static exa_status conclude(exa_run_work *w, const exa_lease_result *all) {
-    if (exa_comm_rank() != 0) return EXA_OK;
-    return all->failure_count ? judge(w, EXA_ERR_INCOMPLETE, all) : check_coverage(w);
+    const bool first = exa_comm_rank() == 0;
+
+    EXA_TRY(exa_comm_agree(first && all->failure_count ? judge(w, EXA_ERR_INCOMPLETE, all) : EXA_OK));
+    if (exa_comm_size() > 1) EXA_TRY(exa_run_reopen_store(w));
+    EXA_TRY(exa_comm_agree(first ? check_coverage(w) : EXA_OK));
+    if (w->job->checkpoint.at_end) EXA_TRY(exa_run_checkpoint(w));
+    return exa_chunk_store_share(w->store);
 }
 
 exa_status exa_run_segment_chunks(exa_run_work *w) {
@@ -517,8 +574,7 @@ exa_status exa_run_segment_chunks(exa_run_work *w) {
     exa_status st = do_rounds(w, &all);
 
     if (st == EXA_OK) {
-        st = exa_comm_agree(conclude(w, &all));
-        if (st == EXA_OK && w->job->checkpoint.at_end) st = exa_run_checkpoint(w);
+        st = conclude(w, &all);
     } else if (atomic_load(&w->fatal_set)) {
         st = exa_error_restore(&w->fatal);
     } else if (exa_comm_rank() == 0) {

@@ -25,7 +25,8 @@ exa_segid exa_run_global_id(const exa_run_work *w, int32_t id) {
 exa_status exa_run_create_output(const exa_run_work *w, const char *path, const char *dataset, exa_dtype dtype,
                                  exa_volume **volume) {
     char name[EXA_PATH_BYTES + 32];
-    exa_volume_create_options o = {.dtype = dtype, .zstd_level = (int)w->job->segmentation.zstd_level};
+    exa_volume_create_options o = {
+        .dtype = dtype, .zstd_level = (int)w->job->segmentation.zstd_level, .shared = true};
     double offset[3];
 
     for (int a = 0; a < 3; a++) {
@@ -123,7 +124,7 @@ exa_status exa_run_write_attempts(const exa_run_work *w) {
     exa_status st;
 
     EXA_CHECK(f, EXA_ERR_MEMORY, "cannot allocate the table of attempts");
-    fputs(EXA_RUN_ATTEMPTS_HEADER, f);
+    fputs(EXA_RUN_ATTEMPTS_HEADER "\n", f);
     exa_run_print_attempts(f, w->inputs.box.start, a, count, name_in_volume, w);
     fclose(f);
     st = exa_run_directory_write(w->directory, "attempts.csv", text);
@@ -169,7 +170,7 @@ double exa_run_peak_bytes(void) {
 
 /* The process's peak, and what of it is neither network nor program, per voxel. */
 static void add_memory(cJSON *to, const exa_run_work *w) {
-    double peak = exa_run_peak_bytes(), network = (double)exa_ffn_net_memory_bytes(w->net);
+    double peak = exa_run_peak_bytes(), network = w->net ? (double)exa_ffn_net_memory_bytes(w->net) : 0;
     cJSON *o = cJSON_AddObjectToObject(to, "memory");
 
     cJSON_AddNumberToObject(o, "peak_bytes", peak);
@@ -190,6 +191,7 @@ static void add_chunks(cJSON *to, const exa_run_work *w) {
     cJSON_AddNumberToObject(o, "supervoxel_local_bits", w->grid.local_bits);
     cJSON_AddNumberToObject(o, "candidates", (double)w->candidates);
     cJSON_AddNumberToObject(o, "joined", (double)w->joined);
+    cJSON_AddNumberToObject(o, "refused", (double)w->refused);
 }
 
 static exa_status write_json(const exa_run_work *w, const char *name, cJSON *root) {
@@ -217,6 +219,7 @@ exa_status exa_run_write_summary(const exa_run_work *w) {
     cJSON_AddNumberToObject(root, "voxels", (double)w->inputs.voxels);
     cJSON_AddNumberToObject(root, "voxels_excluded", (double)w->excluded_voxels);
     cJSON_AddNumberToObject(root, "fill_rate", labelled / (double)w->inputs.voxels);
+    cJSON_AddNumberToObject(root, "segments", (double)w->segments);
     if (w->store) add_chunks(root, w);
     add_counters(root, c);
     add_times(root, w);
@@ -227,13 +230,67 @@ exa_status exa_run_write_summary(const exa_run_work *w) {
         cJSON_AddNumberToObject(root, "non_network_fraction", total > 0 ? 1.0 - w->times.network_s / total : 0.0);
     }
     add_memory(root, w);
-    cJSON_AddStringToObject(root, "backend", exa_ffn_net_description(w->net));
+    if (w->net) cJSON_AddStringToObject(root, "backend", exa_ffn_net_description(w->net));
+    if (w->stitch_from) cJSON_AddStringToObject(root, "stitched_from", w->stitch_from);
     cJSON_AddNumberToObject(root, "ranks", exa_comm_size());
     cJSON_AddNumberToObject(root, "threads", w->threads);
     cJSON_AddStringToObject(root, "weights_sha256", w->inputs.model->weights_sha256);
     cJSON_AddStringToObject(root, "started", w->started);
     cJSON_AddStringToObject(root, "made_by", exa_version_line());
     return write_json(w, "summary.json", root);
+}
+
+static void add_rank(cJSON *to, const exa_lease_rank *r, size_t number) {
+    static const char *const states[] = {"silent", "alive", "retired", "dead"};
+    cJSON *o = cJSON_CreateObject();
+
+    cJSON_AddNumberToObject(o, "rank", (double)number);
+    cJSON_AddStringToObject(o, "host", r->host);
+    cJSON_AddStringToObject(o, "state", states[r->state]);
+    cJSON_AddNumberToObject(o, "chunks_done", (double)r->done);
+    cJSON_AddNumberToObject(o, "chunks_in_hand", r->in_hand);
+    cJSON_AddNumberToObject(o, "silent_s", r->silent_s);
+    cJSON_AddNumberToObject(o, "voxels_per_s", r->speed);
+    cJSON_AddItemToArray(to, o);
+}
+
+/* All ranks if they are few; else those that something is wrong with. How many of each kind is always said. */
+static void add_ranks(cJSON *to, const exa_run_work *w) {
+    enum { FEW = 64, MOST = 1000 };
+    size_t count[4] = {0}, listed = 0;
+    cJSON *o = cJSON_AddObjectToObject(to, "rank_states"), *list = cJSON_AddArrayToObject(to, "ranks");
+
+    for (size_t r = 0; r < w->rank_count; r++) {
+        count[w->ranks[r].state]++;
+        if (w->rank_count > FEW && (w->ranks[r].state == EXA_LEASE_RANK_ALIVE || listed == MOST)) continue;
+        add_rank(list, &w->ranks[r], r);
+        listed++;
+    }
+    cJSON_AddNumberToObject(o, "alive", (double)count[EXA_LEASE_RANK_ALIVE]);
+    cJSON_AddNumberToObject(o, "silent", (double)count[EXA_LEASE_RANK_SILENT]);
+    cJSON_AddNumberToObject(o, "retired", (double)count[EXA_LEASE_RANK_RETIRED]);
+    cJSON_AddNumberToObject(o, "dead", (double)count[EXA_LEASE_RANK_DEAD]);
+}
+
+/* Of a run by chunks. Rates are means since segmenting began in this start, of the volume's own voxels. */
+static void add_progress(cJSON *to, const exa_run_work *w) {
+    double elapsed = exa_clock_now() - w->segmenting_began;
+    double done = (double)(w->chunks_done - w->chunks_resumed);
+    const exa_coord *n = w->grid.box.shape; /* w->inputs stands for the chunk in work */
+
+    cJSON_AddNumberToObject(to, "chunks", (double)w->grid.chunks);
+    cJSON_AddNumberToObject(to, "chunks_done", (double)w->chunks_done);
+    cJSON_AddNumberToObject(to, "chunks_resumed", (double)w->chunks_resumed);
+    cJSON_AddNumberToObject(to, "chunks_leased", (double)w->leases.leased);
+    cJSON_AddNumberToObject(to, "chunks_failed", (double)w->leases.quarantined);
+    cJSON_AddNumberToObject(to, "failed_tries", (double)w->leases.failures);
+    if (w->segmenting_began > 0 && done > 0) {
+        cJSON_AddNumberToObject(to, "chunks_per_s", done / elapsed);
+        cJSON_AddNumberToObject(to, "voxels_per_s",
+                                done / elapsed * (double)n[0] * (double)n[1] * (double)n[2] /
+                                    (double)w->grid.chunks);
+    }
+    if (w->ranks) add_ranks(to, w);
 }
 
 exa_status exa_run_write_status(const exa_run_work *w, const char *state, double eta_s) {
@@ -258,10 +315,11 @@ exa_status exa_run_write_status(const exa_run_work *w, const char *state, double
     cJSON_AddNumberToObject(root, "pid", (double)getpid());
     cJSON_AddNumberToObject(root, "elapsed_s", exa_clock_now() - w->began);
     if (eta_s >= 0) cJSON_AddNumberToObject(root, "eta_s", eta_s);
-    if (w->store) {
-        cJSON_AddNumberToObject(root, "chunks", (double)w->grid.chunks);
-        cJSON_AddNumberToObject(root, "chunks_done", (double)w->chunks_done);
+    if (strcmp(state, "failed") == 0 || strcmp(state, "interrupted") == 0) {
+        cJSON_AddStringToObject(root, "error", exa_status_name(exa_error_last()->status));
+        cJSON_AddStringToObject(root, "message", exa_error_last()->message);
     }
+    if (w->store) add_progress(root, w);
     if (exa_comm_size() == 1 && w->canvas) { /* else it is the working thread's */
         const exa_canvas_counters counters = exa_run_counters(w);
         if (!w->store) cJSON_AddNumberToObject(root, "voxels", (double)w->inputs.voxels);

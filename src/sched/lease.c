@@ -6,208 +6,47 @@
  *                                                                      body(item) from the queue
  *   DONE, FAILED, DROPPED  ----->   policy: done, failed, dropped   <- told by the calling thread
  *   cancel  <--------------------   CANCEL, when another was faster
- *   ends  <----------------------   END
+ *   BEAT  ---------------------->   alive
+ *   rank 0 lives  <--------------   BEAT
+ *   stops working  <-------------   END
+ *   BYE  ----------------------->   when all who live have said it:
+ *   ends  <----------------------   OVER
  *
- * Rank 0 works, too; what it has to say to itself it says by calling. All messages are of one size, small enough to
- * be sent without waiting for the receiver. */
-#include "exaconn/lease.h"
+ * Rank 0 works, too (lease_root.c has what only it does); what it has to say to itself it says by calling. The
+ * calling threads never compute, so whoever is silent for the time-out is gone. Nothing here waits for a particular
+ * rank, and nothing is collective, as a collective with a dead member would never return. */
+#include "lease_internal.h"
 
 #include "exaconn/box.h"
 #include "exaconn/clock.h"
 #include "exaconn/comm.h"
-#include "exaconn/log.h"
 
-#include <errno.h>
 #include <mpi.h>
-#include <pthread.h>
-#include <stdatomic.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <time.h>
+#include <unistd.h>
 
-enum { ROOM = 48, TAG_ROOT = 7401, TAG_WORKER = 7402, WAIT_NS = 2000000 };
+enum { WAIT_NS = 2000000 };
 
-typedef enum message_type { ASK = 1, DONE, FAILED, DROPPED, STOP, LEASES, CANCEL, END } message_type;
-
-typedef struct message {
-    int32_t type;
-    uint32_t item;         /* of DONE, FAILED, DROPPED, CANCEL; status of END and STOP */
-    uint64_t memory_bytes; /* of ASK */
-    uint32_t count;
-    exa_policy_lease leases[ROOM];
-    char text[400];
-} message;
-
-typedef struct root {
-    exa_policy *policy;
-    bool *waiting;               /* owned; ranks that asked and got nothing yet */
-    bool *known;                 /* owned; ranks that have asked before */
-    exa_lease_failure *failures; /* owned; the last failure of each item that had one */
-    size_t failure_count;
-    double began;
-    exa_status end; /* why it ends early */
-    bool ended;
-} root;
-
-struct exa_lease {
-    exa_lease_body *body;
-    exa_lease_tick *tick;
-    void *context;
-    uint64_t memory_bytes;
-    int rank, size;
-    root root; /* on rank 0 */
-    /* Shared with the working thread, under the lock: */
-    pthread_mutex_t lock;
-    pthread_cond_t work, news; /* for the working thread; for the calling thread */
-    exa_policy_lease queue[ROOM + 2];
-    size_t queued;
-    bool working, quit;
-    uint32_t current; /* item in work */
-    bool finished;    /* it ended, with: */
-    exa_status outcome;
-    char text[400];
-    atomic_bool cancel;
-    /* The calling thread's: */
-    bool asked, ended;
-    exa_status end;
-};
+typedef exa_lease_message message;
 
 bool exa_lease_cancelled(const exa_lease *l) {
     return atomic_load_explicit(&l->cancel, memory_order_relaxed);
 }
 
-/* ---- messages ------------------------------------------------------------------------------------------------ */
-
-static void hear(exa_lease *l, const message *m);
-static void hear_worker(exa_lease *l, int rank, const message *m);
+const exa_lease_rank *exa_lease_ranks(const exa_lease *l, size_t *count) {
+    *count = l->root.ranks ? (size_t)l->size : 0;
+    return l->root.ranks;
+}
 
 static void tell_root(exa_lease *l, const message *m) {
     if (l->rank == 0) {
-        hear_worker(l, 0, m);
+        exa_lease_root_hear(l, 0, m);
     } else {
-        MPI_Send(m, (int)sizeof *m, MPI_BYTE, 0, TAG_ROOT, MPI_COMM_WORLD);
+        exa_lease_post(l, 0, m);
     }
-}
-
-static void tell_worker(exa_lease *l, int rank, const message *m) {
-    if (rank == 0) {
-        hear(l, m);
-    } else {
-        MPI_Send(m, (int)sizeof *m, MPI_BYTE, rank, TAG_WORKER, MPI_COMM_WORLD);
-    }
-}
-
-static bool receive(int tag, message *m, int *from) {
-    MPI_Status status;
-    int there;
-
-    MPI_Iprobe(MPI_ANY_SOURCE, tag, MPI_COMM_WORLD, &there, &status);
-    if (!there) return false;
-    MPI_Recv(m, (int)sizeof *m, MPI_BYTE, status.MPI_SOURCE, tag, MPI_COMM_WORLD, MPI_STATUS_IGNORE);
-    *from = status.MPI_SOURCE;
-    return true;
-}
-
-/* ---- rank 0 -------------------------------------------------------------------------------------------------- */
-
-static double now_s(const exa_lease *l) {
-    return exa_clock_now() - l->root.began;
-}
-
-static void end_all(exa_lease *l, exa_status st) {
-    message m = {.type = END, .item = (uint32_t)st};
-
-    if (l->root.ended) return;
-    l->root.ended = true;
-    for (int r = l->size - 1; r >= 0; r--) tell_worker(l, r, &m);
-}
-
-static void serve(exa_lease *l, int rank) {
-    message m = {.type = LEASES};
-    size_t n;
-
-    if (exa_policy_take(l->root.policy, (uint32_t)rank, now_s(l), m.leases, ROOM, &n) != EXA_OK) {
-        l->root.end = EXA_ERR_MEMORY;
-        return;
-    }
-    l->root.waiting[rank] = n == 0;
-    m.count = (uint32_t)n;
-    if (n) tell_worker(l, rank, &m);
-}
-
-/* After anything that may have changed what there is to do. */
-static void serve_waiting(exa_lease *l) {
-    exa_policy_state state = exa_policy_get_state(l->root.policy);
-
-    if (l->root.end != EXA_OK) {
-        end_all(l, l->root.end);
-        return;
-    }
-    if (state != EXA_POLICY_RUNNING) {
-        bool whole = state == EXA_POLICY_COMPLETE && exa_policy_get_counters(l->root.policy).quarantined == 0;
-        end_all(l, whole || state == EXA_POLICY_PAUSED ? EXA_OK : EXA_ERR_INCOMPLETE);
-        return;
-    }
-    for (int r = 0; r < l->size && !l->root.ended; r++) {
-        if (l->root.waiting[r]) serve(l, r);
-    }
-}
-
-static exa_lease_failure *failure_of(root *r, uint64_t id) {
-    exa_lease_failure *grown;
-
-    for (size_t i = 0; i < r->failure_count; i++) {
-        if (r->failures[i].id == id) return &r->failures[i];
-    }
-    grown = realloc(r->failures, (r->failure_count + 1) * sizeof *grown);
-    if (!grown) return NULL;
-    r->failures = grown;
-    grown[r->failure_count] = (exa_lease_failure){.id = id};
-    return &grown[r->failure_count++];
-}
-
-static void note_failure(exa_lease *l, int rank, const message *m) {
-    uint64_t id = exa_policy_item_id(l->root.policy, m->item);
-    exa_policy_verdict v = exa_policy_failed(l->root.policy, (uint32_t)rank, m->item, now_s(l));
-    exa_lease_failure *f = failure_of(&l->root, id);
-
-    if (v == EXA_POLICY_DUPLICATE) return;
-    EXA_WARN("chunk %llu failed on rank %d (%s): %.300s", (unsigned long long)id, rank,
-             v == EXA_POLICY_RETRY ? "it is tried again" : "it is given up", m->text);
-    if (!exa_policy_is_alive(l->root.policy, (uint32_t)rank))
-        EXA_WARN("rank %d failed too often in a row and gets no more work", rank);
-    if (!f) return;
-    f->failures = exa_policy_item_failures(l->root.policy, m->item);
-    memcpy(f->message, m->text, sizeof f->message);
-}
-
-static void note_done(exa_lease *l, int rank, const message *m) {
-    message cancel = {.type = CANCEL, .item = m->item};
-    uint32_t also;
-
-    exa_policy_done(l->root.policy, (uint32_t)rank, m->item, now_s(l), &also);
-    if (also != EXA_POLICY_NOBODY) tell_worker(l, (int)also, &cancel);
-}
-
-static void hear_worker(exa_lease *l, int rank, const message *m) {
-    switch (m->type) {
-    case ASK:
-        if (!l->root.known[rank] &&
-            exa_policy_add_worker(l->root.policy, (uint32_t)rank, m->memory_bytes, now_s(l)) != EXA_OK)
-            l->root.end = EXA_ERR_MEMORY;
-        l->root.known[rank] = true;
-        l->root.waiting[rank] = true;
-        break;
-    case DONE: note_done(l, rank, m); break;
-    case FAILED: note_failure(l, rank, m); break;
-    case DROPPED: exa_policy_dropped(l->root.policy, (uint32_t)rank, m->item); break;
-    case STOP:
-        if (l->root.end == EXA_OK) l->root.end = (exa_status)m->item;
-        break;
-    default: break;
-    }
-    if (!l->root.ended) serve_waiting(l);
 }
 
 /* ---- every rank ---------------------------------------------------------------------------------------------- */
@@ -229,7 +68,17 @@ static void cancel_item(exa_lease *l, uint32_t item) {
     if (dropped) tell_root(l, &m);
 }
 
-static void hear(exa_lease *l, const message *m) {
+static void stop_working(exa_lease *l) {
+    l->ended = true;
+    pthread_mutex_lock(&l->lock);
+    l->quit = true;
+    l->queued = 0;
+    atomic_store(&l->cancel, true);
+    pthread_cond_signal(&l->work);
+    pthread_mutex_unlock(&l->lock);
+}
+
+void exa_lease_hear(exa_lease *l, const message *m) {
     switch (m->type) {
     case LEASES:
         pthread_mutex_lock(&l->lock);
@@ -239,10 +88,11 @@ static void hear(exa_lease *l, const message *m) {
         l->asked = false;
         break;
     case CANCEL: cancel_item(l, m->item); break;
-    case END:
-        l->ended = true;
+    case END: stop_working(l); break;
+    case OVER:
         l->end = (exa_status)m->item;
-        atomic_store(&l->cancel, true);
+        l->broken = m->count > 0;
+        l->over = true;
         break;
     default: break;
     }
@@ -269,7 +119,7 @@ static void report(exa_lease *l) {
 
 /* Asks while there is still something to do, but with room for a whole answer. */
 static void ask(exa_lease *l) {
-    const message m = {.type = ASK, .memory_bytes = l->memory_bytes};
+    message m = {.type = ASK, .memory_bytes = l->memory_bytes};
     size_t have;
 
     pthread_mutex_lock(&l->lock);
@@ -277,6 +127,7 @@ static void ask(exa_lease *l) {
     pthread_mutex_unlock(&l->lock);
     if (have >= 2 || l->asked || l->ended) return;
     l->asked = true; /* before: rank 0 answers itself at once */
+    gethostname(m.text, sizeof m.text - 1);
     tell_root(l, &m);
 }
 
@@ -302,7 +153,7 @@ static void tick(exa_lease *l, bool *stopped) {
 
     if (*stopped || l->ended) return;
     if (l->rank == 0) counters = exa_policy_get_counters(l->root.policy);
-    st = l->tick(l->rank == 0 ? &counters : NULL, l->context);
+    st = l->tick(l, l->rank == 0 ? &counters : NULL, l->context);
     if (st == EXA_OK) return;
     *stopped = true;
     m.item = (uint32_t)st;
@@ -335,63 +186,108 @@ static void *work(void *argument) {
     return NULL;
 }
 
-static void run_ranks(exa_lease *l) {
-    double served = exa_clock_now();
-    bool stopped = false;
+/* The clock by which silence is measured: it stands still while this process is stopped. */
+static void look_at_clock(exa_lease *l) {
+    const double now = exa_clock_now(), most = l->timeout_s / EXA_LEASE_BEATS, passed = now - l->looked;
+
+    l->awake += passed < most ? passed : most;
+    l->looked = now;
+}
+
+/* Beside rank 0: says that this rank lives, and watches whether rank 0 does. It answers every heartbeat. */
+static void beat(exa_lease *l) {
+    const message m = {.type = BEAT};
+
+    if (l->awake - l->beaten >= l->timeout_s / EXA_LEASE_BEATS) {
+        l->beaten = l->awake;
+        exa_lease_post(l, 0, &m);
+    }
+    if (!l->peers[0].lost && l->awake - l->peers[0].heard > l->timeout_s) l->peers[0].lost = "it is silent";
+    if (!l->peers[0].lost) return;
+    stop_working(l);
+    l->broken = l->over = true;
+    l->end = EXA_ERR_RANK_LOST;
+}
+
+static void hear_all(exa_lease *l) {
     message m;
     int from;
 
-    while (!l->ended) {
-        report(l);
-        ask(l);
-        while (l->rank == 0 && receive(TAG_ROOT, &m, &from)) hear_worker(l, from, &m);
-        while (l->rank != 0 && !l->ended && receive(TAG_WORKER, &m, &from)) hear(l, &m);
-        if (l->rank == 0 && !l->ended &&
-            exa_clock_now() - served > 1) { /* somebody may have become slow meanwhile */
-            served = exa_clock_now();
-            serve_waiting(l);
+    while (!l->over && exa_lease_receive(l, &m, &from)) {
+        if (l->rank == 0) {
+            exa_lease_root_hear(l, from, &m);
+        } else {
+            l->peers[0].heard = l->awake;
+            exa_lease_hear(l, &m);
         }
-        tick(l, &stopped);
-        if (!l->ended) wait_a_little(l);
     }
 }
 
-/* What is still said to rank 0 after the end is received, so that nothing is left in the network. */
-static void drain(exa_lease *l) {
-    MPI_Request barrier;
-    message m;
-    int from, all = 0;
+/* After END, once the working thread has nothing in hand. */
+static void leave(exa_lease *l) {
+    const message m = {.type = BYE};
+    bool idle;
 
-    MPI_Ibarrier(MPI_COMM_WORLD, &barrier);
-    while (!all) {
-        while (receive(l->rank == 0 ? TAG_ROOT : TAG_WORKER, &m, &from)) continue;
-        MPI_Test(&barrier, &all, MPI_STATUS_IGNORE);
-        if (!all) wait_a_little(l);
+    if (!l->ended || l->said_bye) return;
+    pthread_mutex_lock(&l->lock);
+    idle = !l->working;
+    pthread_mutex_unlock(&l->lock);
+    if (!idle) return;
+    l->said_bye = true;
+    tell_root(l, &m);
+}
+
+static void run_ranks(exa_lease *l) {
+    bool stopped = false;
+
+    l->looked = exa_clock_now();
+    while (!l->over || (l->rank == 0 && exa_lease_pending(l))) {
+        look_at_clock(l);
+        exa_lease_pump(l);
+        report(l);
+        ask(l);
+        hear_all(l);
+        if (l->rank == 0) {
+            exa_lease_root_watch(l);
+        } else if (!l->over) {
+            beat(l);
+        }
+        tick(l, &stopped);
+        leave(l);
+        if (!l->over || exa_lease_pending(l)) wait_a_little(l);
     }
-    while (receive(l->rank == 0 ? TAG_ROOT : TAG_WORKER, &m, &from)) continue;
+    if (l->rank == 0 && l->root.dead) { /* perhaps only now: it did not take the last message */
+        l->broken = true;
+        if (l->end == EXA_OK) l->end = EXA_ERR_RANK_LOST;
+    }
 }
 
 static void end_thread(exa_lease *l, pthread_t thread) {
-    pthread_mutex_lock(&l->lock);
-    l->quit = true;
-    l->queued = 0;
-    pthread_cond_signal(&l->work);
-    pthread_mutex_unlock(&l->lock);
+    stop_working(l);
     pthread_join(thread, NULL);
     l->finished = false;
 }
 
+/* While chunks are out, a death is ours to notice: MPI is to return errors, not to end everybody. */
 static exa_status run_many(exa_lease *l) {
     pthread_t thread;
+    MPI_Errhandler handler;
     int error = pthread_create(&thread, NULL, work, l);
     exa_status st =
         exa_comm_agree(error ? EXA_FAIL(EXA_ERR_MEMORY, "cannot start a thread: %s", strerror(error)) : EXA_OK);
 
+    MPI_Comm_get_errhandler(MPI_COMM_WORLD, &handler);
+    MPI_Comm_set_errhandler(MPI_COMM_WORLD, MPI_ERRORS_RETURN);
     if (st == EXA_OK) run_ranks(l);
     if (!error) end_thread(l, thread);
-    if (st != EXA_OK) return st;
-    drain(l);
-    return l->end;
+    if (l->broken) {
+        exa_lease_forget(l);
+        exa_comm_abandon();
+    } else {
+        MPI_Comm_set_errhandler(MPI_COMM_WORLD, handler);
+    }
+    MPI_Errhandler_free(&handler);
+    return st == EXA_OK ? l->end : st;
 }
 
 /* ---- one rank ------------------------------------------------------------------------------------------------ */
@@ -403,20 +299,23 @@ static exa_status run_alone(exa_lease *l) {
     message m = {0};
     size_t n;
 
+    gethostname(l->root.ranks[0].host, sizeof l->root.ranks[0].host - 1);
     EXA_TRY(exa_policy_add_worker(p, 0, l->memory_bytes, 0));
     while (exa_policy_get_state(p) == EXA_POLICY_RUNNING) {
         counters = exa_policy_get_counters(p);
-        EXA_TRY(l->tick(&counters, l->context));
-        EXA_TRY(exa_policy_take(p, 0, now_s(l), &lease, 1, &n));
+        exa_lease_root_describe(l);
+        EXA_TRY(l->tick(l, &counters, l->context));
+        EXA_TRY(exa_policy_take(p, 0, exa_lease_root_now(l), &lease, 1, &n));
         if (n == 0) break;
         exa_status st = l->body(l, lease.id, l->context);
         if (st == EXA_ERR_CANCELLED) return st;
         m.item = lease.item;
         if (st != EXA_OK) snprintf(m.text, sizeof m.text, "%.399s", exa_error_last()->message);
         if (st == EXA_OK) {
-            exa_policy_done(p, 0, lease.item, now_s(l), NULL);
+            exa_policy_done(p, 0, lease.item, exa_lease_root_now(l), NULL);
+            l->root.ranks[0].done++;
         } else {
-            note_failure(l, 0, &m);
+            exa_lease_root_note_failure(l, 0, &m);
         }
     }
     counters = exa_policy_get_counters(p);
@@ -426,55 +325,40 @@ static exa_status run_alone(exa_lease *l) {
 
 /* ---- the whole ----------------------------------------------------------------------------------------------- */
 
-static exa_status begin_root(exa_lease *l, const exa_policy_item *items, size_t count,
-                             const exa_policy_options *options) {
-    if (l->rank != 0) return EXA_OK;
-    EXA_TRY(exa_policy_create(items, count, options, &l->root.policy));
-    EXA_TRY(exa_calloc((size_t)l->size, sizeof *l->root.waiting, "the list of ranks", &l->root.waiting));
-    EXA_TRY(exa_calloc((size_t)l->size, sizeof *l->root.known, "the list of ranks", &l->root.known));
-    l->root.began = exa_clock_now();
-    return EXA_OK;
-}
+static exa_status rank_lost(const exa_lease *l) {
+    const exa_lease_root *r = &l->root;
+    char others[40] = "";
 
-/* The failures that were not mended by another try. */
-static void give_result(exa_lease *l, exa_lease_result *result) {
-    root *r = &l->root;
-    size_t kept = 0;
-
-    *result = (exa_lease_result){.state = exa_policy_get_state(r->policy),
-                                 .counters = exa_policy_get_counters(r->policy)};
-    for (uint32_t i = 0; i < result->counters.items; i++) {
-        uint64_t id = exa_policy_item_id(r->policy, i);
-        for (size_t k = kept; exa_policy_item_failures(r->policy, i) && !exa_policy_item_is_done(r->policy, i) &&
-                              k < r->failure_count;
-             k++) {
-            exa_lease_failure f = r->failures[k];
-            if (f.id != id) continue;
-            r->failures[k] = r->failures[kept];
-            r->failures[kept++] = f;
-            break;
-        }
-    }
-    result->failures = r->failures;
-    result->failure_count = kept;
-    r->failures = NULL;
+    if (l->rank != 0)
+        return EXA_FAIL(EXA_ERR_RANK_LOST,
+                        "rank %d gives up rank 0 (%s; time-out %g s) and ends. Hint: what is finished is in the "
+                        "journals; the same command goes on there",
+                        l->rank, l->peers[0].lost, l->timeout_s);
+    if (r->dead > 1) snprintf(others, sizeof others, " and %u others", r->dead - 1);
+    return EXA_FAIL(EXA_ERR_RANK_LOST, "rank %d on %s%s died", r->first_dead,
+                    r->ranks[r->first_dead].host[0] ? r->ranks[r->first_dead].host : "an unknown host", others);
 }
 
 static exa_status failure(const exa_lease *l, exa_status st) {
     if (st == EXA_OK || (l->size == 1 && st != EXA_ERR_INCOMPLETE)) return st; /* it has its message */
-    if (l->rank != 0) return EXA_FAIL(st, "%s", "");                           /* rank 0 says it */
+    if (l->rank != 0 && !l->peers[0].lost) return EXA_FAIL(st, "%s", "");      /* rank 0 says it */
+    if (st == EXA_ERR_RANK_LOST) return rank_lost(l);
     if (st == EXA_ERR_INCOMPLETE) return EXA_FAIL(st, "not all chunks could be done");
     if (st == EXA_ERR_CANCELLED) return EXA_FAIL(st, "stopped");
     return EXA_FAIL(st, "the work ended early (%s); the rank that ended it says why", exa_status_name(st));
 }
 
-exa_status exa_lease_run(const exa_policy_item *items, size_t count, const exa_policy_options *options,
-                         uint64_t memory_bytes, exa_lease_body *body, exa_lease_tick *tick_function, void *context,
-                         exa_lease_result *result) {
-    exa_lease l = {.body = body,
-                   .tick = tick_function,
-                   .context = context,
-                   .memory_bytes = memory_bytes,
+static exa_status begin(exa_lease *l, const exa_lease_work *w) {
+    EXA_TRY(exa_calloc(l->rank == 0 ? (size_t)l->size : 1, sizeof *l->peers, "the list of ranks", &l->peers));
+    return exa_lease_root_begin(l, w->items, w->count, w->options);
+}
+
+exa_status exa_lease_run(const exa_lease_work *w, exa_lease_result *result) {
+    exa_lease l = {.body = w->body,
+                   .tick = w->tick,
+                   .context = w->context,
+                   .memory_bytes = w->memory_bytes,
+                   .timeout_s = w->timeout_s > 0 ? w->timeout_s : 60,
                    .rank = exa_comm_rank(),
                    .size = exa_comm_size()};
     exa_status st;
@@ -482,15 +366,13 @@ exa_status exa_lease_run(const exa_policy_item *items, size_t count, const exa_p
     pthread_mutex_init(&l.lock, NULL);
     pthread_cond_init(&l.work, NULL);
     pthread_cond_init(&l.news, NULL);
-    st = exa_comm_agree(begin_root(&l, items, count, options));
+    st = exa_comm_agree(begin(&l, w));
     if (st == EXA_OK) {
         st = failure(&l, l.size > 1 ? run_many(&l) : run_alone(&l));
-        if (l.rank == 0) give_result(&l, result);
+        if (l.rank == 0) exa_lease_root_result(&l, result);
     }
-    exa_policy_destroy(&l.root.policy);
-    free(l.root.waiting);
-    free(l.root.known);
-    free(l.root.failures);
+    exa_lease_root_end(&l);
+    free(l.peers);
     pthread_cond_destroy(&l.news);
     pthread_cond_destroy(&l.work);
     pthread_mutex_destroy(&l.lock);

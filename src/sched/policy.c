@@ -57,7 +57,7 @@ struct exa_policy {
     size_t item_count, bin_count, worker_count;
     size_t first_bin; /* all before it are used up, except for what came back */
     exa_policy_counters counters;
-    bool paused; /* for good */
+    bool paused; /* for good, unless somebody dies */
 };
 
 /* ---- order --------------------------------------------------------------------------------------------------- */
@@ -177,6 +177,14 @@ exa_status exa_policy_add_worker(exa_policy *p, uint32_t number, uint64_t memory
 
 bool exa_policy_is_alive(const exa_policy *p, uint32_t number) {
     return number < p->worker_count && p->workers[number].alive;
+}
+
+exa_policy_worker exa_policy_get_worker(const exa_policy *p, uint32_t number) {
+    const worker *w = number < p->worker_count ? &p->workers[number] : NULL;
+
+    if (!w) return (exa_policy_worker){0};
+    return (exa_policy_worker){
+        .speed = w->speed, .in_hand = (uint32_t)w->leases.count, .known = w->known, .alive = w->alive};
 }
 
 /* ---- leases -------------------------------------------------------------------------------------------------- */
@@ -454,6 +462,8 @@ void exa_policy_dead(exa_policy *p, uint32_t number) {
     if (!exa_policy_is_alive(p, number)) return;
     dismiss(p, number);
     p->counters.dead++;
+    p->options.pause_s = 0; /* the survivors could not do together what the pause is for */
+    p->paused = false;
 }
 
 static bool can_be_taken(const exa_policy *p) {

@@ -10,7 +10,7 @@ cmake --install "$EXACONN_BUILD_DIR" --prefix "$prefix" > "$work/install.log" 2>
     exit 1
 }
 has() { [ -n "$(find "$prefix" -path "*$1" -print -quit)" ]; }
-for file in bin/exaconn man1/exaconn.1 completions/exaconn configs/job.schema.json configs/ffn_phantom.h5 include/exaconn/job.h \
+for file in bin/exaconn bin/exaconn-supervise man1/exaconn.1 completions/exaconn configs/job.schema.json configs/ffn_phantom.h5 include/exaconn/job.h \
             cmake/exaconn/exaconnConfig.cmake libexa_core.a; do
     check "$file is installed" has "$file"
 done

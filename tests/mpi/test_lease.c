@@ -32,8 +32,11 @@ static exa_status body(exa_lease *lease, uint64_t id, void *context) {
     return EXA_OK;
 }
 
-static exa_status tick(const exa_policy_counters *counters, void *context) {
+static exa_status tick(const exa_lease *lease, const exa_policy_counters *counters, void *context) {
     work *w = context;
+    size_t ranks;
+    if ((exa_lease_ranks(lease, &ranks) != NULL) != (exa_comm_rank() == 0))
+        return EXA_FAIL(EXA_ERR_INTERNAL, "ranks");
     if ((exa_comm_rank() == 0) != (counters != NULL)) return EXA_FAIL(EXA_ERR_INTERNAL, "counters");
     atomic_fetch_add(&w->ticks, 1);
     if (w->stop_after && exa_comm_rank() == w->stop_rank && atomic_load(&w->ticks) > w->stop_after)
@@ -45,7 +48,14 @@ static exa_status run(work *w, exa_lease_result *result) {
     exa_policy_options o = exa_policy_defaults();
     exa_policy_item items[ITEMS];
     for (uint64_t i = 0; i < ITEMS; i++) items[i] = (exa_policy_item){.id = i, .cost = 1 + (double)(i * 7919 % 5)};
-    return exa_lease_run(items, exa_comm_rank() ? 0 : ITEMS, &o, 1, body, tick, w, result);
+    const exa_lease_work todo = {.items = items,
+                                 .count = exa_comm_rank() ? 0 : ITEMS,
+                                 .options = &o,
+                                 .memory_bytes = 1,
+                                 .body = body,
+                                 .tick = tick,
+                                 .context = w};
+    return exa_lease_run(&todo, result);
 }
 
 /* How often each item was done by any rank. */
@@ -70,10 +80,18 @@ static void pauses_lose_nothing(void **state) {
         sum_done(&w, all);
         for (uint64_t i = 0; i < ITEMS; i++)
             if (!all[i]) items[n++] = (exa_policy_item){.id = i, .cost = 1};
-        assert_ok(exa_lease_run(items, exa_comm_rank() ? 0 : n, &o, 1, body, tick, &w, &r));
+        const exa_lease_work rest = {.items = items,
+                                     .count = exa_comm_rank() ? 0 : n,
+                                     .options = &o,
+                                     .memory_bytes = 1,
+                                     .body = body,
+                                     .tick = tick,
+                                     .context = &w};
+        assert_ok(exa_lease_run(&rest, &r));
         paused = r.state == EXA_POLICY_PAUSED;
         assert_ok(exa_comm_broadcast(&paused, sizeof paused));
         free(r.failures);
+        free(r.ranks);
         rounds++;
     }
     sum_done(&w, all);
@@ -99,6 +117,7 @@ static void every_item_is_done(void **state) {
         assert_int_equal(r.failure_count, 0);
     }
     free(r.failures);
+    free(r.ranks);
 }
 
 /* The others take over what the last rank is slow with. */
@@ -112,6 +131,7 @@ static void a_slow_rank_is_helped(void **state) {
     for (int i = 0; i < ITEMS; i++) assert_true(all[i] >= 1);
     if (exa_comm_rank() == 0 && exa_comm_size() > 1) assert_true(r.counters.speculated > 0);
     free(r.failures);
+    free(r.ranks);
 }
 
 static void failures_are_listed(void **state) {
@@ -132,6 +152,7 @@ static void failures_are_listed(void **state) {
         }
     }
     free(r.failures);
+    free(r.ranks);
 }
 
 static void one_stops_all(void **state) {
@@ -142,6 +163,7 @@ static void one_stops_all(void **state) {
         assert_fails(EXA_ERR_CANCELLED, exa_comm_rank() ? "" : "stopped", run(&w, &r));
         if (exa_comm_rank() == 0) assert_true(r.counters.done < ITEMS);
         free(r.failures);
+        free(r.ranks);
     }
 }
 
