@@ -39,9 +39,9 @@ wait_somewhere() {
 
 # same FOLDER WHAT
 same() {
-    check "$2: the same segmentation" python3 "$judge" same "$work/whole/run/segmentation.h5" "$1/run/segmentation.h5"
+    check "$2: the same segmentation" "$EXACONN_FIXTURE" same "$work/whole/run/segmentation.h5:/segmentation" "$1/run/segmentation.h5:/segmentation"
     check "$2: the same attempts" cmp "$work/whole/run/attempts.csv" "$1/run/attempts.csv"
-    check "$2: the same candidates" cmp "$work/whole/run/candidates.csv" "$1/run/candidates.csv"
+    for table in candidates segments supervoxels; do check "$2: the same $table" cmp "$work/whole/run/$table.csv" "$1/run/$table.csv"; done
 }
 
 late=0 # kills that came after the end

@@ -89,9 +89,9 @@ judge() {
     wait $pid; rc=$?
     check "$what: supervised to its end ($rc)" test $rc -eq 0 || tail -n 40 "$folder/out"
     for p in "$@"; do check "$what: says '$p'" grep -Eq -- "$p" "$folder/out" || tail -n 40 "$folder/out"; done
-    check "$what: the same segmentation" python3 "$EXACONN_SOURCE_DIR/tests/fault/journals.py" same "$work/whole/run/segmentation.h5" "$folder/run/segmentation.h5"
+    check "$what: the same segmentation" "$EXACONN_FIXTURE" same "$work/whole/run/segmentation.h5:/segmentation" "$folder/run/segmentation.h5:/segmentation"
     check "$what: the same attempts" cmp "$work/whole/run/attempts.csv" "$folder/run/attempts.csv"
-    check "$what: the same candidates" cmp "$work/whole/run/candidates.csv" "$folder/run/candidates.csv"
+    for table in candidates segments supervoxels; do check "$what: the same $table" cmp "$work/whole/run/$table.csv" "$folder/run/$table.csv"; done
 }
 for round in $(seq "$rounds"); do
     start "node$round"
