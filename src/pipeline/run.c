@@ -324,6 +324,7 @@ static void release(exa_run_work *w) {
     free(w->excluded);
     free(w->initial_ids);
     free(w->last_ranks);
+    free(w->included);
     exa_inputs_close(&w->inputs);
     exa_run_directory_close(&w->directory);
 }
