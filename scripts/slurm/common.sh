@@ -85,9 +85,10 @@ place() {
 mpirun_knows_slurm() { local text; text=$({ ompi_info; prte_info; } 2>/dev/null); grep -Eq 'plm: ?slurm' <<<"$text"; }
 srun_pmix() { local text; text=$(srun --mpi=list 2>&1); grep -owm 1 pmix <<<"$text"; }
 
-# choose_launcher: $launcher (mpirun, srun, or none for one rank where there is neither) and its $options.
+# choose_launcher: $launcher (mpirun, srun, or none for one rank where there is neither), its $options, and srun's $pmix.
 choose_launcher() {
-    local pmix='' want=${EXACONN_LAUNCHER:-auto}
+    local want=${EXACONN_LAUNCHER:-auto}
+    pmix=''
     launcher='' options=()
     case $want in auto|mpirun|srun) ;; *) die 2 "EXACONN_LAUNCHER is '$want'. Hint: auto, mpirun or srun" ;; esac
     if [ "$want" != srun ] && command -v mpirun >/dev/null; then

@@ -112,6 +112,14 @@ else
     echo "not tested: srun --mpi=pmix (this Slurm has no PMIx)"
 fi
 
+# bench.sbatch: the same job by one and by two ranks.
+job "$work/bench" 2
+id=$(EXACONN_BENCH_NODE=0 EXACONN_BENCH_DIR=$work/bench/results sbatch --parsable --nodes=2 --output="$work/bench/log" "${batch/run.sbatch/bench.sbatch}" "$work/bench/job.json")
+ends "$id" COMPLETED "$work/bench" "bench"
+check "bench: valid JSON of two runs with the same result" python3 -c 'import json, sys
+s = json.load(open(sys.argv[1]))["series"]
+assert [r["ranks"] for r in s] == [1, 2] and all(r["same_result"] and r["wall_s"] > 0 for r in s), s' "$work/bench/results/scaling.json"
+
 # (b) A second look would stop it again, and again: it has been shown, and the rest may go undisturbed.
 restarted() { [ "$(field "$limit" Restarts)" -ge 1 ]; }
 check "time limit: put back into the queue" until_true 60 restarted
