@@ -19,8 +19,8 @@ find_program() {
     die 2 "no exaconn found. Hint: build it (cmake --preset release && cmake --build --preset release), put it on the PATH, or export EXACONN=/path/to/exaconn before sbatch"
 }
 
-# json_of KEY: the first value of that key in the JSON on standard input, as our programs print it (a key a line).
-json_of() { sed -nE "s/^[[:space:]]*\"$1\":[[:space:]]*(.*[^,]),?\$/\1/p" | head -n 1 | sed -E 's/^"(.*)"$/\1/; s/\\(.)/\1/g'; }
+# json_of KEY: that key's value in the object on standard input, as our programs print it (a key a line, one step in).
+json_of() { sed -nE "s/^(\t|  )\"$1\":[[:space:]]*(.*[^,]),?\$/\2/p" | head -n 1 | sed -E 's/^"(.*)"$/\1/; s/\\(.)/\1/g'; }
 
 # find_cores: $cores of each node that this job has, and $bindable: whether we know that they are ours alone.
 find_cores() {
