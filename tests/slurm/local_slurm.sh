@@ -86,16 +86,17 @@ start_node() {
 }
 
 # What runs on a node carries its name in its environment, and the parent of the first of it is the step's slurmstepd.
+# Slurm's own go first: they would still report the death of the others.
 kill_node() {
-    local p parent pids=()
-    [ ! -s "$folder/run/slurmd.$1.pid" ] || pids+=("$(cat "$folder/run/slurmd.$1.pid")")
+    local p parent own=() pids=()
+    [ ! -s "$folder/run/slurmd.$1.pid" ] || own+=("$(cat "$folder/run/slurmd.$1.pid")")
     for p in /proc/[0-9]*; do
         has_variable "$p" "SLURMD_NODENAME=$1" && has_variable "$p" "SLURM_CONF=$folder/slurm.conf" || continue
         pids+=("${p#/proc/}")
         parent=$(sed -n 's/^PPid:[[:space:]]*//p' "$p/status" 2>/dev/null) || continue
-        case $(tr '\0' ' ' 2>/dev/null <"/proc/$parent/cmdline") in slurmstepd:*) pids+=("$parent") ;; esac
+        case $(tr '\0' ' ' 2>/dev/null <"/proc/$parent/cmdline") in slurmstepd:*) own+=("$parent") ;; esac
     done
-    [ "${#pids[@]}" -eq 0 ] || kill -KILL "${pids[@]}" 2>/dev/null || true
+    kill -KILL "${own[@]+"${own[@]}"}" "${pids[@]+"${pids[@]}"}" 2>/dev/null || true
 }
 
 # A process may end while it is looked at.
