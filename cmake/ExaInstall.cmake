@@ -17,6 +17,7 @@ add_custom_target(exaconn_documents ALL DEPENDS ${exa_man} ${exa_completion})
 
 install(FILES ${exa_man} DESTINATION ${CMAKE_INSTALL_MANDIR}/man1)
 install(FILES ${exa_completion} DESTINATION ${CMAKE_INSTALL_DATADIR}/bash-completion/completions RENAME exaconn)
+install(DIRECTORY scripts/slurm DESTINATION ${CMAKE_INSTALL_DATADIR}/exaconn USE_SOURCE_PERMISSIONS)
 install(DIRECTORY configs/ DESTINATION ${CMAKE_INSTALL_DATADIR}/exaconn/configs FILES_MATCHING PATTERN "*.json"
         PATTERN "*.h5")
 

@@ -2,7 +2,7 @@
 # Passes the tests: installs what is missing, builds, runs everything. .ci/run calls exactly this.
 #   scripts/test.sh              all labels; then the unit and CLI tests again under ASan + UBSan; then a short fuzz
 #   scripts/test.sh --quick      only the first part
-#   scripts/test.sh -L LABEL     one label of the first part: unit, cli, mpi, fault, python
+#   scripts/test.sh -L LABEL     one label of the first part: unit, cli, mpi, fault, slurm, python
 # The real data are found through EXACONN_DATA_DIR (default ../shared/data); what needs them skips aloud elsewhere. So
 # does what needs Python packages where there is no network; nothing else needs one.
 set -euo pipefail

@@ -29,7 +29,16 @@ static void catch_signals(bool on) {
     action.sa_flags = (int)SA_RESETHAND;
     sigaction(SIGINT, &action, NULL);
     sigaction(SIGTERM, &action, NULL);
-    if (on) stop_signal = 0;
+}
+
+/* A batch system's warning that time is nearly up, before the run is ready for it or after it has ended just as
+ * well. It comes more than once, from the batch system and passed on by the launcher, and is caught for good: all
+ * these ask for the same thing, and by default each would kill. */
+static void catch_warning(void) {
+    struct sigaction action = {.sa_handler = on_signal, .sa_flags = SA_RESTART};
+
+    stop_signal = 0;
+    sigaction(SIGUSR1, &action, NULL);
 }
 
 bool exa_run_is_stopped(void) {
@@ -371,6 +380,7 @@ static exa_status run(const exa_job *job, const char *stitch_from) {
     exa_status st = EXA_OK;
 
     return_freed_memory();
+    catch_warning();
     gmtime_r(&t, &utc);
     strftime(w.started, sizeof w.started, "%Y-%m-%dT%H:%M:%SZ", &utc);
     if (exa_comm_rank() != 0) exa_log_set_level(EXA_LOG_ERROR); /* what all ranks see, rank 0 says */
