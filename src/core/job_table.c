@@ -28,6 +28,8 @@ const exa_job_section exa_job_sections[] = {
      "The network's options; null is what the weights were published with; overriding is warned about."},
     {"compute", "How the work is done on this machine."},
     {"segmentation", "How the result is stored."},
+    {"precomputed",
+     "What is also written for viewers, in Neuroglancer's format, below the run directory (docs/viewing.md)."},
     {"limits", "Stops early, to try a job quickly; 0 is no limit."},
     {"progress", "What is reported while it runs."},
 };
@@ -412,6 +414,23 @@ const exa_job_key exa_job_keys[] = {
      .since = "0.1",
      .standard = "false",
      .doc = "Also stores the object probability of every voxel, quantised to 8 bits."},
+
+    {.path = "precomputed.segmentation",
+     .kind = EXA_JOB_BOOL,
+     .flags = EXA_JOB_FREE,
+     AT(precomputed.segmentation),
+     .since = "0.1",
+     .standard = "false",
+     .doc = "Writes the segmentation to `precomputed/segmentation`, by all ranks. Off, as `exaconn export RUN` "
+            "makes it "
+            "later as well, and not every run is looked at."},
+    {.path = "precomputed.raw",
+     .kind = EXA_JOB_BOOL,
+     .flags = EXA_JOB_FREE,
+     AT(precomputed.raw),
+     .since = "0.1",
+     .standard = "false",
+     .doc = "Writes the raw image of the box to `precomputed/raw`, about as large as the image itself."},
 
     {.path = "limits.max_seeds",
      .kind = EXA_JOB_INTEGER,

@@ -1,4 +1,4 @@
-/* The order of a run: inputs, memory, directory, threads, voxels, seeds, flood, files. */
+/* The order of a run: inputs, memory, directory, threads, voxels, seeds, flood, files, exports. */
 #include "exaconn/run.h"
 #include "run_internal.h"
 
@@ -255,7 +255,7 @@ static exa_status work(exa_run_work *w) {
     EXA_TRY(exa_comm_agree(start_network(w)));
     log_memory("making the network");
     EXA_TRY(exa_comm_agree(exa_run_write_status(w, "running", -1.0)));
-    EXA_TRY(w->job->chunks.shape.given ? segment_by_chunks(w) : segment_in_one(w));
+    EXA_TRY(exa_run_export(w, w->job->chunks.shape.given ? segment_by_chunks(w) : segment_in_one(w)));
     if (exa_comm_rank() != 0) return EXA_OK;
     w->times.total_s = exa_clock_now() - w->began;
     EXA_TRY(exa_run_write_summary(w));
@@ -327,6 +327,7 @@ static exa_status prepare(exa_run_work *w) {
     EXA_TRY(check_ranks(w->job));
     EXA_TRY(exa_plan_threads(w->job, &w->threads));
     EXA_TRY(exa_inputs_open(w->job, &w->inputs));
+    EXA_TRY(exa_run_check_export(w));
     EXA_TRY(exa_plan_grid(w->job, &w->inputs, &w->grid));
     EXA_TRY(exa_plan_chunk(w->job, &w->inputs, &w->grid, w->threads, &w->plan));
     w->plan.steps *= (double)w->grid.chunks;

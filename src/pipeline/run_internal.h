@@ -84,6 +84,11 @@ exa_status exa_run_read_details(exa_run_work *w, exa_chunkid k, exa_run_details 
 /* run_stitch.c: joins them and writes the results. */
 exa_status exa_run_stitch(exa_run_work *w);
 
+/* export_run.c: precomputed volumes for viewers, if the job wants them; `segmented` is how the rank ended before,
+ * which is given back if not. Collective. */
+exa_status exa_run_check_export(const exa_run_work *w);
+exa_status exa_run_export(exa_run_work *w, exa_status segmented);
+
 /* run_input.c */
 exa_status exa_run_load_raw(exa_run_work *w);
 exa_status exa_run_load_exclusion(exa_run_work *w);
