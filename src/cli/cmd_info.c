@@ -217,9 +217,11 @@ static exa_status tell_path(const char *path, report *r) {
 
     if (exa_precomputed_recognise(path) || strncmp(path, "precomputed://", 14) == 0) return tell_volume(path, r);
     if (exa_file_is_directory(path)) {
-        EXA_CHECK(exa_run_directory_recognise(path, &running), EXA_ERR_CONFIG,
-                  "folder '%s' is neither a run directory nor a precomputed volume. Hint: name one of these, a weights "
-                  "file or a volume", path);
+        EXA_CHECK(
+            exa_run_directory_recognise(path, &running), EXA_ERR_CONFIG,
+            "folder '%s' is neither a run directory nor a precomputed volume. Hint: name one of these, a weights "
+            "file or a volume",
+            path);
         return tell_run(path, running, r);
     }
     f = fopen(path, "rb");

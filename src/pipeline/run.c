@@ -213,6 +213,8 @@ static void print_summary(const exa_run_work *w) {
     EXA_INFO("segmentation: %s:/segmentation", path);
     EXA_INFO("look at it:   exaconn render --raw '%s' --seg '%s:/segmentation' --slice z=%lld -o slice.png",
              w->job->volume, path, (long long)(w->inputs.box.start[0] + w->inputs.box.shape[0] / 2));
+    if (w->job->precomputed.segmentation || w->job->precomputed.raw)
+        EXA_INFO("              exaconn view '%s'", w->job->output);
 }
 
 static void log_memory(const char *after) {

@@ -18,6 +18,7 @@ except ImportError as e:
     sys.exit(77)
 
 EXACONN = os.environ['EXACONN']
+SOURCE = pathlib.Path(os.environ['EXACONN_SOURCE_DIR'])
 
 
 def exaconn(*args, code=0):
@@ -114,6 +115,17 @@ def check_foreign(work):
     print('volumes by tensorstore are read')
 
 
+def check_unknown_size(work):
+    """Viewers need it; a run says so before it begins."""
+    with h5py.File(work / 'unknown.h5', 'w') as f:
+        f['v'] = np.zeros((40, 40, 40), 'u1')
+    assert '--voxel-size' in exaconn('export', f'{work}/unknown.h5:/v', '-o', work / 'unknown', code=2)
+    (work / 'job.json').write_text(json.dumps(dict(volume='unknown.h5:/v', weights=f'{SOURCE}/configs/ffn_phantom.h5',
+                                                   output='run', precomputed=dict(raw=True))))
+    assert 'voxel_size_nm' in exaconn('run', work / 'job.json', code=2)
+    assert not (work / 'unknown').exists() and not (work / 'run').exists()
+
+
 with tempfile.TemporaryDirectory() as name:
     work = pathlib.Path(name)
     rng = np.random.default_rng(3)
@@ -131,3 +143,4 @@ with tempfile.TemporaryDirectory() as name:
     floats = np.ldexp(rng.integers(-99, 99, (66, 30, 65)), -5).astype('f4')
     check('f32', floats, (8, 8, 8), work)
     check_foreign(work)
+    check_unknown_size(work)
