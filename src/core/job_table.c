@@ -42,8 +42,8 @@ const exa_job_key exa_job_keys[] = {
      AT(volume),
      .since = "0.1",
      .standard = "\"volume.h5:/raw\"",
-     .doc = "The raw image volume, as file and dataset: \"file.h5:/path/to/dataset\", or a phantom: "
-            "\"phantom:seed=7,shape=512x512x512\"."},
+     .doc = "The raw image volume, as file and dataset: \"file.h5:/path/to/dataset\", a precomputed "
+            "folder, or a phantom: \"phantom:seed=7,shape=512x512x512\"."},
     {.path = "weights",
      .kind = EXA_JOB_FILE,
      .flags = EXA_JOB_REQUIRED,
