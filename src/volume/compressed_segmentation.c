@@ -190,14 +190,15 @@ static exa_status decode_block(const decoder *d, const exa_coord at[3], size_t n
     const uint32_t head = exa_load_le32(d->data + 8 * number), values = exa_load_le32(d->data + 8 * number + 4);
     const size_t table = head & LARGEST_TABLE_OFFSET, bits = head >> 24, per_value = d->element / 4;
     const size_t cells = (size_t)(d->block[0] * d->block[1] * d->block[2]);
-    const uint32_t mask = bits == 32 ? UINT32_MAX : (UINT32_C(1) << bits) - 1;
     exa_coord n[3];
+    uint32_t mask;
     size_t entries;
 
     EXA_CHECK(bits <= 32 && (bits & (bits - 1)) == 0, EXA_ERR_CORRUPT, "a block of its labels has %zu bits a voxel",
               bits);
     if (table >= d->words || (d->words - table) / per_value == 0) return outside();
     if (bits && (values >= d->words || (cells * bits + 31) / 32 > d->words - values)) return outside();
+    mask = bits == 32 ? UINT32_MAX : (UINT32_C(1) << bits) - 1;
     entries = (d->words - table) / per_value;
     for (int a = 0; a < 3; a++) n[a] = d->shape[a] - at[a] < d->block[a] ? d->shape[a] - at[a] : d->block[a];
     for (exa_coord z = 0; z < n[0]; z++) {

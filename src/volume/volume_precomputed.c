@@ -9,7 +9,7 @@
 #include <string.h>
 #include <sys/stat.h>
 
-enum { CACHED_CHUNKS = 64 };
+enum { CACHED_CHUNKS = 64, LARGEST_CHUNK_BYTES = 1 << 30 };
 static const size_t cache_bytes = (size_t)64 << 20;
 
 typedef struct cached_chunk {
@@ -83,7 +83,8 @@ static size_t most_bytes(const precomputed_volume *v) {
         blocks *= (size_t)((c[a] - 1) / b[a] + 1);
         cells *= (size_t)b[a];
     }
-    return 4 + blocks * (8 + cells * (4 + exa_dtype_size(v->dtype)));
+    blocks *= 8 + cells * (4 + exa_dtype_size(v->dtype)); /* bytes */
+    return blocks < LARGEST_CHUNK_BYTES ? 4 + blocks : LARGEST_CHUNK_BYTES;
 }
 
 static exa_status fail_at(const precomputed_volume *v, const exa_box *box, exa_status st, const char *why) {
