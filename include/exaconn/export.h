@@ -20,7 +20,7 @@ typedef struct exa_export_options {
     const exa_box *box;      /* NULL = the whole volume */
     const exa_coord
         *offset;    /* zyx, where the box lies; NULL = at its place in the volume, plus the volume's own offset */
-    int gzip_level; /* 0..9 */
+    int gzip_level; /* 0..9, negative = 1 for images, 6 for labels */
     const char
         *fingerprint;  /* names the source and its state; NULL = the volume's name, size and time of its file */
     bool replace;      /* a volume of ours made of something else */

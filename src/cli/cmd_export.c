@@ -9,8 +9,6 @@
 #include <stdlib.h>
 #include <string.h>
 
-enum { GZIP_LEVEL = 4 };
-
 static exa_status parse_voxel_size(const char *text, double out[3]) {
     char *end = NULL;
     int n = 0;
@@ -35,9 +33,10 @@ static void choose_type(const exa_cli_arguments *arguments, exa_export_options *
 }
 
 static exa_status get_gzip(const exa_cli_arguments *arguments, int *level) {
-    int64_t value = exa_cli_int(arguments, "gzip", GZIP_LEVEL);
+    int64_t value = exa_cli_int(arguments, "gzip", -1);
 
-    EXA_CHECK(value >= 0 && value <= 9, EXA_ERR_CONFIG, "--gzip %lld: choose 0 (none) to 9", (long long)value);
+    EXA_CHECK(!exa_cli_has(arguments, "gzip") || (value >= 0 && value <= 9), EXA_ERR_CONFIG,
+              "--gzip %lld: choose 0 (none) to 9", (long long)value);
     *level = (int)value;
     return EXA_OK;
 }
@@ -55,7 +54,7 @@ static exa_status check_run(const exa_cli_arguments *arguments, const char *run)
 /* What is wrong with the command line all ranks see, and exa_comm_agree lets one of them say it. */
 static exa_status export_run(const exa_cli_arguments *arguments, const char *run) {
     const char *only = exa_cli_text(arguments, "only");
-    int gzip = GZIP_LEVEL;
+    int gzip = -1;
 
     EXA_TRY(exa_comm_agree(check_run(arguments, run)));
     EXA_TRY(exa_comm_agree(get_gzip(arguments, &gzip)));
@@ -133,7 +132,7 @@ const exa_cli_command exa_cmd_export = {
             {"box", 0, EXA_CLI_TEXT, "Z,Y,X,DZ,DY,DX", "only this box of the volume's voxels"},
             {"offset", 0, EXA_CLI_TRIPLE, "Z,Y,X",
              "where the first voxel lies (default: at its place in the volume, and the volume's offset_zyx_vx)"},
-            {"gzip", 0, EXA_CLI_INT, "LEVEL", "0 (none) to 9 (default 4)"},
+            {"gzip", 0, EXA_CLI_INT, "LEVEL", "0 (none) to 9 (default 1 for images, 6 for labels)"},
             {"only", 0, EXA_CLI_TEXT, "segmentation|raw", "of a run: only this"},
             {0}},
     .run = run,

@@ -12,6 +12,10 @@
 #include <string.h>
 #include <sys/stat.h>
 
+/* Noise hardly shrinks whatever the effort: on the FIB-25 sample level 6 is 3 % larger than 1. Its labels are 13 %
+ * smaller at 6, for which they take a fifth longer. */
+enum { IMAGE_GZIP = 1, LABELS_GZIP = 6 };
+
 typedef struct exporting {
     const exa_export_options *o;
     exa_volume *volume;     /* owned */
@@ -70,6 +74,7 @@ static exa_status plan(exporting *e) {
                      (e->o->type == EXA_EXPORT_AUTO && (info.dtype == EXA_U32 || info.dtype == EXA_U64))
                  ? EXA_PRECOMPUTED_SEGMENTATION
                  : EXA_PRECOMPUTED_IMAGE;
+    if (p.gzip_level < 0) p.gzip_level = p.kind == EXA_PRECOMPUTED_SEGMENTATION ? LABELS_GZIP : IMAGE_GZIP;
     for (int a = 0; a < 3; a++)
         p.voxel_size_nm[a] = e->o->voxel_size_nm[a] > 0 ? e->o->voxel_size_nm[a] : info.voxel_size_nm[a];
     EXA_TRY(choose_box(e, &info, &p));

@@ -27,8 +27,6 @@ typedef struct run_export {
     exa_run_work *work; /* NULL after the run */
 } run_export;
 
-enum { GZIP_LEVEL = 4 };
-
 /* ---- one volume ---------------------------------------------------------------------------------------------- */
 
 static exa_status check_stop(void *context) {
@@ -138,8 +136,7 @@ exa_status exa_run_check_export(const exa_run_work *w) {
 }
 
 exa_status exa_run_export(exa_run_work *w, exa_status segmented) {
-    run_export e = {
-        .run = w->job->output, .job = w->job, .box = w->inputs.box, .gzip_level = GZIP_LEVEL, .work = w};
+    run_export e = {.run = w->job->output, .job = w->job, .box = w->inputs.box, .gzip_level = -1, .work = w};
 
     if (!wanted(w)) return segmented;
     exa_comm_wait(); /* rank 0 may have stitched for long */
@@ -182,7 +179,7 @@ done:
 }
 
 exa_status exa_export_run(const char *run, bool segmentation, bool raw, int gzip_level) {
-    run_export e = {.run = run, .gzip_level = gzip_level >= 0 ? gzip_level : GZIP_LEVEL};
+    run_export e = {.run = run, .gzip_level = gzip_level};
     char path[EXA_PATH_BYTES];
     exa_job job = {0};
     exa_status st = EXA_OK;
