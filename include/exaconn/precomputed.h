@@ -76,6 +76,7 @@ typedef struct exa_precomputed_summary {
     exa_dtype dtype;
     exa_box box;             /* zyx voxels of the finest scale, offset included */
     double voxel_size_nm[3]; /* zyx */
+    char coarsest[256];      /* the scale's name, for exa_volume_open("FOLDER:/NAME") */
 } exa_precomputed_summary;
 
 exa_status exa_precomputed_read_summary(const char *folder, exa_precomputed_summary *summary);

@@ -4,10 +4,12 @@
 #include "exaconn/json.h"
 
 #include <ctype.h>
+#include <math.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
+enum { MOST_SAMPLES = 1 << 22 };
 enum { SCREEN_PIXELS = 400 }; /* what a cross-section panel shows of the larger side, about */
 
 /* Dimensions are those of the finest axis' voxels in metres; x, y, z as Neuroglancer counts. */
@@ -34,6 +36,45 @@ static void put_view(exa_json_text *t, const exa_precomputed_summary *v) {
     exa_json_text_add(t, ",\n  \"layout\": \"4panel\",\n  \"layers\": [\n");
 }
 
+static int by_value(const void *a, const void *b) {
+    float x = *(const float *)a, y = *(const float *)b;
+    return (x > y) - (x < y);
+}
+
+/* From black to white between the 0.5th and the 99.5th percentile of the coarsest scale. Without it, Neuroglancer
+ * takes the whole range of the type, and most 16-bit images would be black. */
+static exa_status put_contrast(exa_json_text *t, const exa_neuroglancer_layer *l,
+                               const exa_precomputed_summary *v) {
+    char name[EXA_PATH_BYTES + 300];
+    exa_volume *volume = NULL;
+    exa_volume_info info;
+    exa_box all = {{0, 0, 0}, {0, 0, 0}};
+    float *values = NULL;
+    int64_t n;
+    exa_status st = EXA_OK;
+
+    snprintf(name, sizeof name, "%s:/%s", l->folder, v->coarsest);
+    EXA_TRY(exa_volume_open(name, &volume));
+    EXA_GOTO(done, exa_volume_get_info(volume, &info));
+    memcpy(all.shape, info.shape, sizeof all.shape);
+    if (exa_box_voxels(&all, &n) != EXA_OK || n > MOST_SAMPLES) goto done;
+    EXA_GOTO(done, exa_alloc((size_t)n, sizeof *values, "the contrast of an image", &values));
+    EXA_GOTO(done, exa_volume_read(volume, &all, EXA_F32, values));
+    for (int64_t i = 0; i < n; i++)
+        if (!isfinite(values[i])) values[i] = 0;
+    qsort(values, (size_t)n, sizeof *values, by_value);
+    if (!(values[n / 200] < values[n - 1 - n / 200])) goto done; /* of one value */
+    exa_json_text_add(t, ", \"shaderControls\": {\"normalized\": {\"range\": [");
+    exa_json_text_add_real(t, (double)values[n / 200]);
+    exa_json_text_add(t, ", ");
+    exa_json_text_add_real(t, (double)values[n - 1 - n / 200]);
+    exa_json_text_add(t, "]}}");
+done:
+    free(values);
+    exa_volume_close(&volume);
+    return st;
+}
+
 static exa_status put_layer(exa_json_text *t, const exa_neuroglancer_layer *l, const exa_precomputed_summary *v) {
     char source[EXA_PATH_BYTES];
     int n = snprintf(source, sizeof source, "precomputed://%s%s%s", EXA_NEUROGLANCER_SERVER, *l->path ? "/" : "",
@@ -45,6 +86,7 @@ static exa_status put_layer(exa_json_text *t, const exa_neuroglancer_layer *l, c
     exa_json_text_add_string(t, l->name);
     exa_json_text_add(t, ", \"source\": ");
     exa_json_text_add_string(t, source);
+    if (v->kind == EXA_PRECOMPUTED_IMAGE && v->dtype != EXA_U8) EXA_TRY(put_contrast(t, l, v));
     exa_json_text_add(t, "}");
     return EXA_OK;
 }

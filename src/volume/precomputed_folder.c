@@ -196,6 +196,7 @@ exa_status exa_precomputed_read_summary(const char *folder, exa_precomputed_summ
     memcpy(summary->box.start, info->scales[0].offset, sizeof summary->box.start);
     memcpy(summary->box.shape, info->scales[0].size, sizeof summary->box.shape);
     memcpy(summary->voxel_size_nm, info->scales[0].voxel_size_nm, sizeof summary->voxel_size_nm);
+    memcpy(summary->coarsest, info->scales[info->scale_count - 1].key, sizeof summary->coarsest);
     free(info);
     return EXA_OK;
 }

@@ -6,6 +6,7 @@ import pathlib
 import subprocess
 import sys
 import tempfile
+import urllib.parse
 
 import h5py
 import numpy as np
@@ -28,6 +29,8 @@ def exaconn(*args, code=0):
 
 
 def by_tensorstore(folder, scale):
+    if scale < 0:
+        scale += len(json.loads((folder / 'info').read_text())['scales'])
     store = ts.open({'driver': 'neuroglancer_precomputed', 'kvstore': f'file://{folder}', 'scale_index': scale}).result()
     return store.domain.origin[:3], store.read().result()[..., 0].transpose()
 
@@ -115,6 +118,19 @@ def check_foreign(work):
     print('volumes by tensorstore are read')
 
 
+def check_contrast(work):
+    """16-bit images would be black without a range; 8-bit ones need none."""
+    for name in ('u8', 'u16', 'f32'):
+        link = exaconn('view', work / name, '--no-wait', '--port', '9000')
+        layer = json.loads(urllib.parse.unquote(link.split('#!', 1)[1]))['layers'][0]
+        values = np.sort(by_tensorstore(work / name, -1)[1].ravel())
+        if name == 'u8':
+            assert 'shaderControls' not in layer
+        else:
+            want = [values[len(values) // 200], values[len(values) - 1 - len(values) // 200]]
+            assert layer['shaderControls']['normalized']['range'] == [float(v) for v in want], (layer, want)
+
+
 def check_unknown_size(work):
     """Viewers need it; a run says so before it begins."""
     with h5py.File(work / 'unknown.h5', 'w') as f:
@@ -142,5 +158,6 @@ with tempfile.TemporaryDirectory() as name:
     check('u16', rng.integers(0, 65536, (66, 65, 5)).astype('u2'), (4.5, 4, 4), work, options=('--gzip', '0'))
     floats = np.ldexp(rng.integers(-99, 99, (66, 30, 65)), -5).astype('f4')
     check('f32', floats, (8, 8, 8), work)
+    check_contrast(work)
     check_foreign(work)
     check_unknown_size(work)
