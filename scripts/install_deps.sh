@@ -7,7 +7,7 @@ set -euo pipefail
 optional=()
 packages=(build-essential cmake ninja-build pkg-config git ca-certificates curl
           openmpi-bin libopenmpi-dev libhdf5-openmpi-dev libhwloc-dev libzstd-dev libcjson-dev
-          libssl-dev libpng-dev libtiff-dev python3 python3-h5py)
+          libssl-dev libpng-dev libtiff-dev zlib1g-dev libmicrohttpd-dev python3 python3-h5py)
 case "${1:-}" in
     "") ;;
     --tests) packages+=(libcmocka-dev python3-venv clang libclang-rt-14-dev clang-format groff man-db)

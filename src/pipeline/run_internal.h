@@ -130,6 +130,10 @@ exa_status exa_run_read_candidates(const char *folder, const exa_chunk_grid *gri
 exa_status exa_run_write_segments(exa_run_work *w, const exa_segment *list, size_t count);
 exa_status exa_run_write_box_segments(exa_run_work *w);
 
+/* export_run.c: precomputed volumes for viewers, if the job wants them. Collective. */
+exa_status exa_run_check_export(const exa_run_work *w);
+exa_status exa_run_export(exa_run_work *w);
+
 /* run_input.c */
 exa_status exa_run_load_raw(exa_run_work *w);
 exa_status exa_run_load_exclusion(exa_run_work *w);
