@@ -137,4 +137,24 @@ expect 2 'more than one run takes' -- "$EXACONN" run "$work/huge/job.json"
 expect 0 '10000004316234262875 voxels' '4208 x 4208 x 4208 = 74512166912 of 512' -- "$EXACONN" plan "$work/huge/job.json"
 small_job_volume=phantom:seed=1,shape=2154435x2154435x2154435,voxel=5 small_job "$work/huge" '"chunks": {"shape": [4642, 4642, 4642]}'
 expect 0 '465 x 465 x 465 = 100544625' 'does not fit' -- "$EXACONN" plan "$work/huge/job.json"
+# Time and cost from a rate; what a mask leaves.
+"$EXACONN_FIXTURE" mask "$work/mask.h5" 56 18
+small_job_volume=phantom:seed=7,shape=56,empty=0
+small_job "$work/rates" '"chunks": {"shape": [28, 28, 28], "halo": [10, 10, 10]}' "\"mask\": {\"volume\": \"$work/mask.h5:/mask\"}"
+expect 0 'leaves 56448 voxels of the box and nothing of 4 chunks' -- "$EXACONN" plan --mask "$work/rates/job.json"
+expect 0 'as given' '2 ranks' 'cost ' -- "$EXACONN" plan --seconds-per-step 0.5 --ranks 2 --price 3 "$work/rates/job.json"
+check "cost is core-hours times price" python3 -c 'import json, subprocess, sys
+d = json.loads(subprocess.check_output([sys.argv[1], "plan", "--json", "--seconds-per-step", "0.5", "--ranks", "2", "--price", "3", sys.argv[2]]))
+hours = d["steps_estimate"] * 0.5 * d["threads"] / 3600
+sys.exit(not (abs(d["cost_estimate"] - 3 * hours) < 1e-9 * hours and abs(d["seconds_estimate"] - d["steps_estimate"] * 0.25) < 1e-6))' "$EXACONN" "$work/rates/job.json"
+expect 2 'price needs a rate' -- "$EXACONN" plan --price 3 "$work/rates/job.json"
+expect 2 'the job has no mask' -- "$EXACONN" plan --mask "$work/whole/job.json"
+
+# 10 EB is planned exactly, at once, in little memory (a bound on memory; time is only guarded against enumeration).
+for shape in 4642 512; do
+    small_job_volume=phantom:seed=7,shape=2154434
+    small_job "$work/exa" "\"chunks\": {\"shape\": [$shape, $shape, $shape]}"
+    expect 0 '9999990391470218504 voxels' -- timeout 20 bash -c "ulimit -v 1500000; exec '$EXACONN' plan '$work/exa/job.json'"
+done
+
 finish
