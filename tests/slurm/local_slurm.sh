@@ -89,7 +89,7 @@ start_node() {
 # Slurm's own go first: they would still report the death of the others.
 kill_node() {
     local p parent own=() pids=()
-    [ ! -s "$folder/run/slurmd.$1.pid" ] || own+=("$(cat "$folder/run/slurmd.$1.pid")")
+    alive "$folder/run/slurmd.$1.pid" && own+=("$(cat "$folder/run/slurmd.$1.pid")")
     for p in /proc/[0-9]*; do
         has_variable "$p" "SLURMD_NODENAME=$1" && has_variable "$p" "SLURM_CONF=$folder/slurm.conf" || continue
         pids+=("${p#/proc/}")
@@ -103,11 +103,13 @@ kill_node() {
 has_variable() { { tr '\0' '\n' <"$1/environ"; } 2>/dev/null | grep -qxF "$2"; }
 
 stop() {
-    local p
-    scancel --user=root --signal=KILL --full 2>/dev/null || true
-    for p in "$folder"/run/slurmctld.pid "$folder"/run/slurmd.*.pid "$folder"/run/munged.pid; do
-        if alive "$p"; then kill "$(cat "$p")"; fi
+    local n p
+    [ ! -e "$folder/run/slurmctld.pid" ] || kill -KILL "$(cat "$folder/run/slurmctld.pid")" 2>/dev/null || true
+    for p in first again; do # a step may just have begun
+        for n in $(sed -n 's/^NodeName=\([^ ]*\).*/\1/p' "$folder/slurm.conf"); do kill_node "$n"; done
+        [ $p = again ] || sleep 0.5
     done
+    if alive "$folder/run/munged.pid"; then kill "$(cat "$folder/run/munged.pid")"; fi
 }
 
 export SLURM_CONF=$folder/slurm.conf
