@@ -1,8 +1,11 @@
-/* What is known of the chunks of a run: every finished chunk in the journals of this and of earlier starts.
+/* What is known of the chunks of a run: every finished chunk in the journals and generations of this and of earlier
+ * starts.
  *
- * A chunk's record is several journal records that follow each other: its labels, its object probabilities if there
- * are any, and last its details, the caller's bytes; with these it counts. Opening replays all journals of the
- * folder; to put chunks, a journal is begun. docs/formats.md has the bytes.
+ * In a journal a chunk is several records that follow each other: its labels, its object probabilities if there
+ * are any, and last its details, the caller's bytes; with these it counts. Opening takes what the generations have
+ * (exaconn/generation.h), the newest first, and replays all journals on top; to put chunks, a journal is begun.
+ * What is read is checked: a chunk that is damaged in one place is read from the next older one, with a warning.
+ * docs/formats.md has the bytes.
  *
  * One thread at a time.
  */
@@ -29,20 +32,22 @@ typedef struct exa_chunk_record {
 } exa_chunk_record;
 
 typedef struct exa_chunk_store_report {
-    uint64_t journals, records; /* read */
-    uint64_t damaged;           /* places, a cut end not counted */
-    uint64_t cut;               /* journals that end in the middle of a record */
-    uint64_t again;             /* chunks that were there more than once */
+    uint64_t journals, records;                /* read */
+    uint64_t generations, damaged_generations; /* used; of no use at all */
+    uint64_t damaged;                          /* places, a cut end not counted */
+    uint64_t cut;                              /* journals that end in the middle of a record */
+    uint64_t again;                            /* chunks that were there more than once */
 } exa_chunk_store_report;
 
-/* Opens the folder of journals, created if need be, of the run that `run_sha256` stands for. With `replay` it knows
- * what is in them; damage is logged as a warning and costs the chunks that it hits, journals of another run are
- * EXA_ERR_CHECKPOINT. Without, the store only takes chunks, and knows of none. */
-exa_status exa_chunk_store_open(const char *folder, const char *run_sha256, const exa_chunk_grid *grid, bool replay,
-                                exa_chunk_store **out);
+/* Opens the folder of journals, created if need be, and that of generations (NULL: there are none), of the run that
+ * `run_sha256` stands for. With `replay` it knows what is in them; damage is logged as a warning and costs the
+ * chunks that it hits, files of another run are EXA_ERR_CHECKPOINT. Of the generations the tables are looked at;
+ * exa_chunk_store_check reads the rest. Without, the store only takes chunks, and knows of none. */
+exa_status exa_chunk_store_open(const char *journals, const char *checkpoints, const char *run_sha256,
+                                const exa_chunk_grid *grid, bool replay, exa_chunk_store **out);
 
-/* Removes the journals of a folder if none of them has a record; *empty tells. */
-exa_status exa_chunk_store_clear(const char *folder, bool *empty);
+/* Removes the journals of a folder if none of them has a record and there is no generation; *empty tells. */
+exa_status exa_chunk_store_clear(const char *journals, const char *checkpoints, bool *empty);
 void exa_chunk_store_close(exa_chunk_store **store);
 
 /* An epoch that no journal in the folder has, if they were replayed. */
@@ -64,6 +69,15 @@ exa_status exa_chunk_store_put(exa_chunk_store *store, const exa_chunk_record *r
 exa_status exa_chunk_store_labels(exa_chunk_store *store, exa_chunkid k, int32_t *labels);
 exa_status exa_chunk_store_probability(exa_chunk_store *store, exa_chunkid k, uint8_t *probability);
 exa_status exa_chunk_store_details(exa_chunk_store *store, exa_chunkid k, void **details, size_t *size);
+
+/* Gives what rank 0's store knows to the stores of all ranks, so that all can read. Collective; nothing may have
+ * been put into rank 0's store. */
+exa_status exa_chunk_store_share(exa_chunk_store *store);
+
+/* Reads all chunks that lie in generations, each rank its part, and forgets what is damaged: on rank 0 a chunk is
+ * there afterwards only if all of it is whole. (Journals are read when they are replayed.) If there is a generation
+ * it shares first. Collective. */
+exa_status exa_chunk_store_check(exa_chunk_store *store);
 
 #ifdef __cplusplus
 }

@@ -61,6 +61,9 @@ typedef struct exa_job_reals3 {
     bool given;
 } exa_job_reals3;
 
+/* In the order of exa_overlap_options. */
+typedef enum exa_job_match { EXA_JOB_MATCH_MUTUAL, EXA_JOB_MATCH_ONE, EXA_JOB_MATCH_ANY } exa_job_match;
+
 /* Strings are owned, NULL = not given; paths in them are resolved against the job file's folder. */
 typedef struct exa_job {
     char *volume; /* never NULL in a parsed job, like weights and output */
@@ -78,6 +81,8 @@ typedef struct exa_job {
         exa_job_triple rim; /* zyx voxels; not given = half the FOV */
         int64_t min_voxels;
         double min_fraction, min_jaccard;
+        exa_job_match best;
+        int64_t max_voxels; /* of a joined segment; 0 = no limit */
     } stitching;
     exa_job_reals3 voxel_size_nm; /* not given = what the volume says, or unknown */
     struct {
@@ -124,6 +129,12 @@ typedef struct exa_job {
         int64_t max_objects;
         int64_t max_steps;
     } limits;
+    struct {
+        exa_job_real interval_min; /* not given = what is best; 0 = never */
+        double mtbf_hours;
+        int64_t keep; /* generations */
+        bool at_end;
+    } checkpoint;
     struct {
         double heartbeat_timeout_s;
     } faults;

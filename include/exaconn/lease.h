@@ -77,7 +77,8 @@ typedef struct exa_lease_work {
 
 /* Collective; `result` is given on rank 0. Errors, on all ranks: EXA_ERR_INCOMPLETE if items are left undone
  * because they failed; EXA_ERR_CANCELLED after a signal; EXA_ERR_RANK_LOST if a rank died, and on a rank that hears
- * nothing from rank 0 any more. `result` is given in these cases, too. With EXA_OK all ranks live. */
+ * nothing from rank 0 any more. `result` is given in these cases, too. With EXA_OK all ranks live; with
+ * items left it is a pause then (options->pause_s; result->state says so), which there is none of after a death. */
 exa_status exa_lease_run(const exa_lease_work *work, exa_lease_result *result);
 
 #ifdef __cplusplus

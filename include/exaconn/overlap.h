@@ -2,7 +2,8 @@
  *
  * Two neighbouring chunks overlap by their halos. A segment of the one and a segment of the other are a candidate
  * if they share a voxel there. They are joined if each is the one that the other shares most voxels with, and if
- * they share enough; anything else stays split, because a false merger costs a user more than a split. All
+ * they share enough; anything else stays split, because a false merger costs a user more than a split (unless the
+ * user says otherwise). All
  * candidates are kept with their numbers, so that other thresholds can be tried without segmenting again.
  */
 #ifndef EXACONN_OVERLAP_H
@@ -18,13 +19,18 @@ typedef struct exa_candidate {
     exa_segid a, b;          /* supervoxels of the two chunks */
     uint64_t shared;         /* voxels of the region that both have */
     uint64_t size_a, size_b; /* voxels of each in the region */
-    bool best;               /* each is the other's best: most shared voxels, then the smaller id */
+    unsigned char best;      /* 1: b is a's best (most shared voxels, then the smaller id), 2: a is b's, 3: both */
+    bool joined, refused;    /* what exa_agglomerate made of it; refused by a guard */
 } exa_candidate;
+
+/* Whose best the two must be. */
+typedef enum exa_match { EXA_MATCH_MUTUAL, EXA_MATCH_ONE, EXA_MATCH_ANY } exa_match;
 
 typedef struct exa_overlap_options {
     uint64_t min_voxels; /* shared, at least */
     double min_fraction; /* shared / min(size_a, size_b), at least */
     double min_jaccard;  /* shared / (size_a + size_b - shared), at least */
+    exa_match best;
 } exa_overlap_options;
 
 /* The part of the common box of two chunks in which both are to be believed: `rim` zyx voxels are cut off where a
@@ -41,8 +47,8 @@ exa_status exa_overlap_candidates(const exa_segid *a, const exa_segid *b, size_t
 double exa_candidate_fraction(const exa_candidate *c);
 double exa_candidate_jaccard(const exa_candidate *c);
 
-/* Whether the two are to be joined. */
-bool exa_candidate_joined(const exa_candidate *c, const exa_overlap_options *options);
+/* Whether the two are to be joined, as far as they alone can tell. */
+bool exa_candidate_passes(const exa_candidate *c, const exa_overlap_options *options);
 
 #ifdef __cplusplus
 }

@@ -38,9 +38,10 @@ typedef struct exa_policy_options {
     uint32_t strikes;      /* failures in a row before a worker is retired */
     uint64_t error_budget; /* quarantined items beyond which the run ends */
     bool speculation;      /* whether the last items are given out twice */
+    double pause_s;        /* nothing is given out from then on: all pause together; 0, or after a death, = never */
 } exa_policy_options;
 
-/* lease_s 60, lease_most 4096, attempts 3, strikes 3, error_budget 100, speculation on. */
+/* lease_s 60, lease_most 4096, attempts 3, strikes 3, error_budget 100, speculation on, no pause. */
 exa_policy_options exa_policy_defaults(void);
 
 /* What is left to do, as the caller sees it. */
@@ -49,6 +50,7 @@ typedef enum exa_policy_state {
     EXA_POLICY_COMPLETE,  /* every item is done or quarantined */
     EXA_POLICY_BLOCKED,   /* items are left, nobody works on any, and no living worker can take one */
     EXA_POLICY_EXHAUSTED, /* the error budget is spent */
+    EXA_POLICY_PAUSED,    /* items are left, nobody works on any, and it is time for the pause */
 } exa_policy_state;
 
 typedef enum exa_policy_verdict {

@@ -17,6 +17,12 @@ extern "C" {
  * (signal handlers, log file). */
 exa_status exa_run(const exa_job *job);
 
+/* Makes the segmentation of the run by chunks in `folder` again, in job->output and with the thresholds of
+ * job->stitching, from its finished chunks and its candidates.csv: nothing is segmented, and nothing in `folder`
+ * is changed. `job` is that run's, but for output and stitching. EXA_ERR_CHECKPOINT if chunks are missing. Else as
+ * exa_run. */
+exa_status exa_run_stitch_again(const char *folder, const exa_job *job);
+
 #ifdef __cplusplus
 }
 #endif

@@ -41,6 +41,8 @@ typedef struct exa_volume_create_options {
     exa_coord chunk[3];      /* 0,0,0 = 64^3 clipped to the shape */
     double voxel_size_nm[3]; /* 0 = not written */
     int zstd_level;          /* 0 = no compression, else 1..19; HDF5 filter 32015 */
+    bool shared;             /* made by all ranks together: creating, describing, writing and committing are
+                                collective then, closing too */
 } exa_volume_create_options;
 
 /* Makes "file.h5:/dataset" under a temporary name; exa_volume_commit fsyncs and renames it into place, so that a
@@ -68,7 +70,8 @@ exa_status exa_volume_get_info(const exa_volume *volume, exa_volume_info *info);
  * checked value by value and refused. EXA_ERR_RANGE for a box that is not inside. */
 exa_status exa_volume_read(exa_volume *volume, const exa_box *box, exa_dtype dtype, void *data);
 
-/* Writes `box` from `data` [z, y, x] of `dtype` (converted as above). */
+/* Writes `box` from `data` [z, y, x] of `dtype` (converted as above). Of a shared volume each rank writes a box of
+ * its own, without a voxel if it has none (data may be NULL then), of the volume's type; boxes must not overlap. */
 exa_status exa_volume_write(exa_volume *volume, const exa_box *box, exa_dtype dtype, const void *data);
 
 #define EXA_VOLUME_LIST_MAX 12

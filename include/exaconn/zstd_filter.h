@@ -1,5 +1,5 @@
 /* The zstd filter of HDF5 (registered id 32015), so that files written here open in h5py with hdf5plugin and files
- * compressed there open here. Backends register it by themselves; this is for modules with HDF5 code of their own.
+ * compressed there open here. exa_hdf5_enter registers it.
  */
 #ifndef EXACONN_ZSTD_FILTER_H
 #define EXACONN_ZSTD_FILTER_H

@@ -5,6 +5,8 @@
 #include "exaconn/device.h"
 #include "exaconn/ffn_model.h"
 #include "exaconn/file.h"
+#include "exaconn/generation.h"
+#include "exaconn/journal.h"
 #include "exaconn/json.h"
 #include "exaconn/run_directory.h"
 #include "exaconn/volume.h"
@@ -15,6 +17,7 @@
 #include <string.h>
 
 #define WEIGHTS_MAGIC "EXAWTS\r\n" /* docs/formats.md */
+#define JOURNAL_MAGIC "EXAJRN\r\n"
 
 /* Facts go either way: "label  value" lines, or a JSON object. */
 typedef struct report {
@@ -132,6 +135,87 @@ static exa_status tell_weights(const char *path, report *r) {
     return EXA_OK;
 }
 
+/* Records of each kind, and what is damaged. */
+typedef struct journal_facts {
+    uint64_t records, labels, probabilities, chunks, others, payload_bytes, stored_bytes;
+} journal_facts;
+
+static exa_status count_records(exa_journal_reader *reader, journal_facts *f) {
+    exa_journal_record record;
+    bool end;
+
+    for (;;) {
+        EXA_TRY(exa_journal_next(reader, &record, &end));
+        if (end) return EXA_OK;
+        f->records++;
+        f->labels += record.kind == 1;
+        f->probabilities += record.kind == 2;
+        f->chunks += record.kind == 3; /* the last one of a chunk */
+        f->others += record.kind == 0 || record.kind > 3;
+        f->payload_bytes += record.size;
+        f->stored_bytes += record.stored_size;
+    }
+}
+
+static exa_status tell_journal(const char *path, report *r) {
+    exa_journal_reader *reader = NULL;
+    const exa_journal_owner *owner;
+    const exa_journal_damage *damage;
+    journal_facts f = {0};
+    exa_status st;
+
+    EXA_TRY(exa_journal_open(path, NULL, &reader));
+    EXA_GOTO(done, count_records(reader, &f));
+    owner = exa_journal_reader_owner(reader);
+    damage = exa_journal_reader_damage(reader);
+    add_text(r, "kind", "journal");
+    add_text(r, "path", path);
+    add_text(r, "run_sha256", owner->run_sha256);
+    add_integer(r, "epoch", owner->epoch);
+    add_integer(r, "rank", owner->rank);
+    add_integer(r, "records", (int64_t)f.records);
+    add_integer(r, "labels", (int64_t)f.labels);
+    add_integer(r, "probabilities", (int64_t)f.probabilities);
+    add_integer(r, "chunks", (int64_t)f.chunks);
+    add_integer(r, "other_records", (int64_t)f.others);
+    add_bytes(r, "payload_bytes", f.payload_bytes);
+    add_bytes(r, "stored_bytes", f.stored_bytes);
+    add_integer(r, "damaged_places", (int64_t)damage->regions);
+    add_bytes(r, "damaged_bytes", damage->bytes);
+    add_bytes(r, "cut_bytes", damage->tail_bytes);
+done:
+    exa_journal_reader_close(&reader);
+    return st;
+}
+
+static exa_status tell_generation(exa_generation *g, const char *path, report *r) {
+    const exa_generation_info *i = exa_generation_get_info(g);
+    uint64_t bytes[EXA_CHUNK_PARTS] = {0}, damaged;
+
+    EXA_TRY(exa_generation_read_all(g, &damaged));
+    for (uint64_t row = 0; row < i->rows; row++)
+        for (int p = 0; p < EXA_CHUNK_PARTS; p++) bytes[p] += exa_generation_rows(g)[row].size[p];
+    add_text(r, "kind", "checkpoint generation");
+    add_text(r, "path", path);
+    add_integer(r, "generation", (int64_t)i->number);
+    add_text(r, "run_sha256", i->run_sha256);
+    add_integer(r, "epoch", i->epoch);
+    add_integer(r, "chunks", (int64_t)i->rows);
+    add_integer(r, "chunks_of_run", (int64_t)i->chunks);
+    add_integer(r, "damaged_chunks", (int64_t)damaged);
+    add_bytes(r, "label_bytes", bytes[EXA_CHUNK_LABELS]);
+    add_bytes(r, "probability_bytes", bytes[EXA_CHUNK_PROBABILITY]);
+    add_bytes(r, "detail_bytes", bytes[EXA_CHUNK_DETAILS]);
+    add_text(r, "weights_sha256", i->weights_sha256);
+    add_text(r, "made_by", i->made_by);
+    return EXA_OK;
+}
+
+/* False if it is none, so that it may be a volume. */
+static bool is_generation(const char *path, exa_generation **g) {
+    return exa_generation_open(path, NULL, g) == EXA_OK;
+}
+
 static exa_status tell_volume(const char *name, report *r) {
     exa_volume *volume = NULL;
     exa_volume_info info;
@@ -212,6 +296,7 @@ static exa_status tell_path(const char *path, report *r) {
     bool running = false;
     char first[8] = "", with_colon[EXA_PATH_BYTES];
     exa_volume_list list;
+    exa_generation *generation;
     FILE *f;
 
     if (exa_file_is_directory(path)) {
@@ -230,6 +315,12 @@ static exa_status tell_path(const char *path, report *r) {
     if (fread(first, 1, sizeof first, f) < sizeof first) memset(first, 0, sizeof first);
     fclose(f);
     if (memcmp(first, WEIGHTS_MAGIC, sizeof first) == 0) return tell_weights(path, r);
+    if (memcmp(first, JOURNAL_MAGIC, sizeof first) == 0) return tell_journal(path, r);
+    if (is_generation(path, &generation)) {
+        exa_status st = tell_generation(generation, path, r);
+        exa_generation_close(&generation);
+        return st;
+    }
     EXA_TRY(exa_volume_list_file(path, &list));
     if (list.count != 1) return tell_container(path, &list, r);
     EXA_CHECK(strlen(path) + 2 < sizeof with_colon, EXA_ERR_RANGE, "the path is too long (%zu bytes)",
@@ -301,11 +392,12 @@ const exa_cli_command exa_cmd_info = {
     .positional_min = 0,
     .positional_max = 1,
     .summary = "say what a file or folder is, or what this machine has",
-    .description = "PATH is a weights file, a volume (FILE.h5:/DATASET, or FILE.h5 for its only one or a list of "
-                   "them) or a run "
-                   "directory. A weights file is verified by its checksum. Triples are z, y, x; a chunk of 0 means "
-                   "contiguous, a voxel size of 0 means unknown.\n"
-                   "--devices tells the processor, the cores and the memory this process may use, and the GPUs.",
+    .description =
+        "PATH is a weights file, a volume (FILE.h5:/DATASET, or FILE.h5 for its only one or a list of "
+        "them), a run directory, or a journal or checkpoint in one. Weights, journals and checkpoints are "
+        "verified by their checksums. Triples are z, y, x; a chunk of 0 means "
+        "contiguous, a voxel size of 0 means unknown.\n"
+        "--devices tells the processor, the cores and the memory this process may use, and the GPUs.",
     .example = "exaconn info ffn.h5\n"
                "exaconn info --json fib25.h5:/raw\n"
                "exaconn info RUN\n"

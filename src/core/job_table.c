@@ -15,6 +15,7 @@ static const char *const backends[] = {"auto", "cpu", "cuda", NULL};
 static const char *const kernels[] = {"auto", "reference", "direct", "winograd", NULL};
 static const char *const isas[] = {"auto", "portable", "avx2", "avx512", NULL};
 static const char *const switches[] = {"auto", "on", "off", NULL};
+static const char *const matches[] = {"mutual", "one", "any", NULL};
 static const char *const log_levels[] = {"error", "warn", "info", "debug", "trace", NULL};
 
 const exa_job_section exa_job_sections[] = {
@@ -29,6 +30,8 @@ const exa_job_section exa_job_sections[] = {
     {"compute", "How the work is done on this machine."},
     {"segmentation", "How the result is stored."},
     {"limits", "Stops early, to try a job quickly; 0 is no limit."},
+    {"checkpoint", "A run by chunks gathers its journals into checkpoints from time to time; how often never "
+                   "changes the result."},
     {"faults", "When a process counts as dead; docs/faults.md says what happens then."},
     {"progress", "What is reported while it runs."},
 };
@@ -173,6 +176,28 @@ const exa_job_key exa_job_keys[] = {
      .since = "0.1",
      .standard = "0.5",
      .doc = "They share at least this part of what the two cover together there."},
+    {.path = "stitching.best",
+     .kind = EXA_JOB_NAME,
+     .flags = EXA_JOB_LATE,
+     .names = matches,
+     AT(stitching.best),
+     .since = "0.1",
+     .standard = "\"mutual\"",
+     .doc =
+         "mutual: each must be the one that the other shares most voxels with. one: it is enough that one of them "
+         "is, so that a neurite that branches behind the overlap is joined whole (with min_jaccard 0), and so is "
+         "what one chunk merged wrongly. any: all pairs above the thresholds, as for connected components."},
+    {.path = "stitching.max_voxels",
+     .kind = EXA_JOB_INTEGER,
+     .flags = EXA_JOB_LATE,
+     SIZES,
+     AT(stitching.max_voxels),
+     .unit = "voxels",
+     .since = "0.1",
+     .standard = "0",
+     .doc =
+         "No segment is joined to more than this; 0 is no limit. The pairs of one that would be larger are taken "
+         "best first, and those beyond the limit are refused."},
 
     {.path = "mask.volume",
      .kind = EXA_JOB_VOLUME,
@@ -439,6 +464,45 @@ const exa_job_key exa_job_keys[] = {
      .standard = "0",
      .doc = "Ends after the object in which this many network steps are reached."},
 
+    {.path = "checkpoint.interval_min",
+     .kind = EXA_JOB_REAL,
+     .flags = EXA_JOB_NULLABLE | EXA_JOB_FREE,
+     .minimum = 0,
+     .maximum = 1e6,
+     AT(checkpoint.interval_min),
+     .unit = "minutes",
+     .since = "0.1",
+     .standard = "null",
+     .example = "60",
+     .doc = "Work between two checkpoints; null is the best by Daly's formula, of what the last one took and "
+            "mtbf_hours, the first after 10 minutes; 0 is never. Chunks in work are finished first."},
+    {.path = "checkpoint.mtbf_hours",
+     .kind = EXA_JOB_REAL,
+     .flags = EXA_JOB_FREE | EXA_JOB_ABOVE_MINIMUM,
+     .minimum = 0,
+     .maximum = 1e6,
+     AT(checkpoint.mtbf_hours),
+     .unit = "hours",
+     .since = "0.1",
+     .standard = "24",
+     .doc = "Mean time between failures of all machines of the run together."},
+    {.path = "checkpoint.keep",
+     .kind = EXA_JOB_INTEGER,
+     .flags = EXA_JOB_FREE,
+     .minimum = 1,
+     .maximum = 100,
+     AT(checkpoint.keep),
+     .unit = "checkpoints",
+     .since = "0.1",
+     .standard = "2",
+     .doc = "How many are kept; each holds all finished chunks."},
+    {.path = "checkpoint.at_end",
+     .kind = EXA_JOB_BOOL,
+     .flags = EXA_JOB_FREE,
+     AT(checkpoint.at_end),
+     .since = "0.1",
+     .standard = "false",
+     .doc = "Whether one is written when all chunks are done, before they are stitched."},
     {.path = "faults.heartbeat_timeout_s",
      .kind = EXA_JOB_REAL,
      .flags = EXA_JOB_FREE,

@@ -237,25 +237,36 @@ static exa_status segment_in_one(exa_run_work *w) {
     w->labelled =
         exa_canvas_get_counters(w->canvas)->voxels_segmented + exa_canvas_get_counters(w->canvas)->voxels_initial;
     EXA_TRY(exa_run_write_segmentation(w));
+    EXA_TRY(exa_run_write_box_segments(w));
     log_memory("writing");
     return exa_run_write_attempts(w);
 }
 
-/* All ranks segment; rank 0 makes one segmentation of it. */
+/* All ranks segment, and together make one segmentation of it. */
 static exa_status segment_by_chunks(exa_run_work *w) {
     EXA_TRY(exa_run_open_chunks(w));
     EXA_TRY(exa_comm_agree(exa_comm_rank() == 0 ? exa_run_begin_progress(w) : EXA_OK));
     EXA_TRY(exa_run_segment_chunks(w));
     exa_progress_destroy(&w->progress);
     log_memory("segmenting");
-    return exa_comm_rank() == 0 ? exa_run_stitch(w) : EXA_OK;
+    return exa_run_stitch(w);
+}
+
+/* The chunks of another run, stitched anew from its candidates. */
+static exa_status stitch_again(exa_run_work *w) {
+    EXA_TRY(exa_run_open_finished_chunks(w));
+    return exa_run_stitch(w);
+}
+
+static exa_status segment(exa_run_work *w) {
+    EXA_TRY(exa_comm_agree(start_network(w)));
+    log_memory("making the network");
+    return w->job->chunks.shape.given ? segment_by_chunks(w) : segment_in_one(w);
 }
 
 static exa_status work(exa_run_work *w) {
-    EXA_TRY(exa_comm_agree(start_network(w)));
-    log_memory("making the network");
     EXA_TRY(exa_comm_agree(exa_run_write_status(w, "running", -1.0)));
-    EXA_TRY(w->job->chunks.shape.given ? segment_by_chunks(w) : segment_in_one(w));
+    EXA_TRY(w->stitch_from ? stitch_again(w) : segment(w));
     if (exa_comm_rank() != 0) return EXA_OK;
     w->times.total_s = exa_clock_now() - w->began;
     EXA_TRY(exa_run_write_summary(w));
@@ -350,8 +361,9 @@ static exa_status open_directory(exa_run_work *w, exa_run_state *state) {
     return exa_comm_agree(first ? EXA_OK : exa_run_directory_join(w->job, &w->directory));
 }
 
-exa_status exa_run(const exa_job *job) {
-    exa_run_work w = {.job = job, .began = exa_clock_now(), .program_bytes = exa_run_peak_bytes()};
+static exa_status run(const exa_job *job, const char *stitch_from) {
+    exa_run_work w = {
+        .job = job, .stitch_from = stitch_from, .began = exa_clock_now(), .program_bytes = exa_run_peak_bytes()};
     exa_run_state state = EXA_RUN_NEW;
     time_t t = time(NULL);
     struct tm utc;
@@ -367,4 +379,15 @@ exa_status exa_run(const exa_job *job) {
 done:
     release(&w);
     return st;
+}
+
+exa_status exa_run(const exa_job *job) {
+    return run(job, NULL);
+}
+
+exa_status exa_run_stitch_again(const char *folder, const exa_job *job) {
+    EXA_CHECK(job->chunks.shape.given, EXA_ERR_CONFIG,
+              "'%s' is not a run by chunks: there is nothing to stitch. Hint: see \"chunks\" in docs/job.md",
+              folder);
+    return run(job, folder);
 }

@@ -4,6 +4,7 @@
 
 #include "exaconn/clock.h"
 #include "exaconn/comm.h"
+#include "exaconn/consolidation.h"
 #include "exaconn/hash.h"
 #include "exaconn/little_endian.h"
 #include "exaconn/log.h"
@@ -13,8 +14,6 @@
 #include <string.h>
 
 /* ---- what identifies the run --------------------------------------------------------------------------------- */
-
-#define IDENTITY "run.txt" /* in the folder of the journals */
 
 /* The arithmetic decides the last bits: kernel and instruction set, without the number of threads. */
 static void describe_arithmetic(const exa_run_work *w, char out[128]) {
@@ -79,18 +78,20 @@ static exa_status refuse(const exa_run_work *w, const char *there, const char *h
 
 /* On rank 0. A folder without a finished chunk belongs to whatever job comes next. */
 static exa_status claim_journals(exa_run_work *w, const char *text) {
-    char folder[EXA_PATH_BYTES], path[EXA_PATH_BYTES], *there = NULL;
+    char folder[EXA_PATH_BYTES], checkpoints[EXA_PATH_BYTES], path[EXA_PATH_BYTES], *there = NULL;
     size_t size;
     bool empty;
     exa_status st = EXA_OK;
 
     EXA_TRY(exa_run_directory_path(w->directory, EXA_RUN_JOURNALS, folder));
     EXA_TRY(exa_file_make_directories(folder));
-    EXA_TRY(exa_path_join(path, folder, IDENTITY));
+    EXA_TRY(exa_run_directory_path(w->directory, EXA_RUN_CHECKPOINTS, checkpoints));
+    EXA_TRY(exa_path_join(path, folder, EXA_RUN_IDENTITY));
+    exa_consolidation_clean(checkpoints);
     if (exa_file_exists(path)) {
         EXA_TRY(exa_file_read_all(path, EXA_JOB_MAX_BYTES, &there, &size));
         if (strcmp(there, text) == 0) goto done;
-        EXA_GOTO(done, exa_chunk_store_clear(folder, &empty));
+        EXA_GOTO(done, exa_chunk_store_clear(folder, checkpoints, &empty));
         if (!empty) EXA_GOTO(done, refuse(w, there, text));
     }
     st = exa_file_write_atomic(path, text, strlen(text));
@@ -110,11 +111,12 @@ static exa_status identify_run(exa_run_work *w) {
 }
 
 static exa_status open_store(exa_run_work *w, bool replay) {
-    char folder[EXA_PATH_BYTES];
+    char folder[EXA_PATH_BYTES], checkpoints[EXA_PATH_BYTES];
 
     exa_chunk_store_close(&w->store);
     EXA_TRY(exa_run_directory_path(w->directory, EXA_RUN_JOURNALS, folder));
-    return exa_chunk_store_open(folder, w->run_sha256, &w->grid, replay, &w->store);
+    EXA_TRY(exa_run_directory_path(w->directory, EXA_RUN_CHECKPOINTS, checkpoints));
+    return exa_chunk_store_open(folder, checkpoints, w->run_sha256, &w->grid, replay, &w->store);
 }
 
 static void say_chunks(const exa_run_work *w) {
@@ -125,8 +127,8 @@ static void say_chunks(const exa_run_work *w) {
              (long long)g->core[1], (long long)g->core[2], (long long)g->halo[0], (long long)g->halo[1],
              (long long)g->halo[2]);
     if (w->chunks_resumed)
-        EXA_INFO("resumed: %llu of %llu chunks are in the journals", (unsigned long long)w->chunks_resumed,
-                 (unsigned long long)g->chunks);
+        EXA_INFO("resumed: %llu of %llu chunks are in the journals and checkpoints",
+                 (unsigned long long)w->chunks_resumed, (unsigned long long)g->chunks);
 }
 
 /* With a halo of half the FOV every listed seed can be used but those at the volume's border. */
@@ -152,23 +154,56 @@ static void warn_of_points(const exa_run_work *w) {
                  lost);
 }
 
-/* Rank 0 replays the journals; then every rank begins its own. */
-exa_status exa_run_open_chunks(exa_run_work *w) {
-    enum { JOURNAL_ZSTD_LEVEL = 1 }; /* several GB/s on labels; a journal does not live long */
-    const bool first = exa_comm_rank() == 0;
-    uint32_t epoch = 0;
+exa_status exa_run_reopen_store(exa_run_work *w) {
+    return exa_comm_agree(open_store(w, exa_comm_rank() == 0));
+}
 
+exa_status exa_run_begin_journals(exa_run_work *w) {
+    enum { JOURNAL_ZSTD_LEVEL = 1 }; /* several GB/s on labels; a journal does not live long */
+    uint32_t epoch = exa_chunk_store_next_epoch(w->store);
+
+    EXA_TRY(exa_comm_broadcast(&epoch, sizeof epoch));
+    return exa_comm_agree(exa_chunk_store_begin(w->store, epoch, (uint32_t)exa_comm_rank(), JOURNAL_ZSTD_LEVEL));
+}
+
+/* Rank 0 replays the journals, all check what is in generations; then every rank begins its own journal. */
+exa_status exa_run_open_chunks(exa_run_work *w) {
     EXA_TRY(check_arithmetic(w));
     EXA_TRY(exa_comm_agree(identify_run(w)));
-    EXA_TRY(exa_comm_agree(open_store(w, first)));
-    if (first) {
-        epoch = exa_chunk_store_next_epoch(w->store);
+    EXA_TRY(exa_run_reopen_store(w));
+    EXA_TRY(exa_chunk_store_check(w->store));
+    if (exa_comm_rank() == 0) {
         w->chunks_resumed = w->chunks_done = exa_chunk_store_count(w->store);
         say_chunks(w);
         warn_of_points(w);
     }
-    EXA_TRY(exa_comm_broadcast(&epoch, sizeof epoch));
-    return exa_comm_agree(exa_chunk_store_begin(w->store, epoch, (uint32_t)exa_comm_rank(), JOURNAL_ZSTD_LEVEL));
+    return exa_run_begin_journals(w);
+}
+
+/* The SHA-256 of what the other run's chunks were made for; on rank 0, which knows whether all are there. */
+static exa_status open_finished(exa_run_work *w) {
+    char journals[EXA_PATH_BYTES], checkpoints[EXA_PATH_BYTES], path[EXA_PATH_BYTES], *text = NULL;
+    const bool first = exa_comm_rank() == 0;
+    size_t size;
+
+    EXA_TRY(exa_path_join(journals, w->stitch_from, EXA_RUN_JOURNALS));
+    EXA_TRY(exa_path_join(checkpoints, w->stitch_from, EXA_RUN_CHECKPOINTS));
+    EXA_TRY(exa_path_join(path, journals, EXA_RUN_IDENTITY));
+    EXA_TRY(exa_file_read_all(path, EXA_JOB_MAX_BYTES, &text, &size));
+    EXA_TRY(exa_sha256(text, size, w->run_sha256));
+    free(text);
+    EXA_TRY(exa_chunk_store_open(journals, checkpoints, w->run_sha256, &w->grid, first, &w->store));
+    if (!first) return EXA_OK;
+    w->chunks_done = w->chunks_resumed = exa_chunk_store_count(w->store);
+    EXA_CHECK(w->chunks_done == w->grid.chunks, EXA_ERR_CHECKPOINT,
+              "'%s' has only %llu of %llu chunks. Hint: `exaconn run` with its job does the missing ones",
+              w->stitch_from, (unsigned long long)w->chunks_done, (unsigned long long)w->grid.chunks);
+    return EXA_OK;
+}
+
+exa_status exa_run_open_finished_chunks(exa_run_work *w) {
+    EXA_TRY(exa_comm_agree(open_finished(w)));
+    return exa_chunk_store_share(w->store);
 }
 
 /* ---- details of a chunk: counters and attempts, as integers of 64 bits ----------------------------------------
@@ -342,7 +377,7 @@ static exa_status lease_tick(const exa_lease *lease, const exa_policy_counters *
     exa_run_work *w = context;
 
     if (counters) {
-        w->chunks_done = w->chunks_resumed + counters->done;
+        w->chunks_done = w->chunks_before + counters->done;
         w->leases = *counters;
         w->ranks = exa_lease_ranks(lease, &w->rank_count);
     }
@@ -357,15 +392,23 @@ static exa_status lease_tick(const exa_lease *lease, const exa_policy_counters *
     return EXA_OK;
 }
 
-/* What the journals do not have, on rank 0. */
-static exa_status list_missing(const exa_run_work *w, exa_policy_item **items, size_t *count) {
+static bool is_given_up(const exa_lease_result *r, exa_chunkid k) {
+    for (size_t i = 0; i < r->failure_count; i++)
+        if (r->failures[i].id == k) return true;
+    return false;
+}
+
+/* What the store does not have and earlier rounds have not given up, on rank 0. */
+static exa_status list_missing(exa_run_work *w, const exa_lease_result *before, exa_policy_item **items,
+                               size_t *count) {
     *count = 0;
     if (exa_comm_rank() != 0) return EXA_OK;
-    EXA_TRY(exa_alloc((size_t)(w->grid.chunks - w->chunks_resumed), sizeof **items, "the list of chunks", items));
+    w->chunks_before = exa_chunk_store_count(w->store);
+    EXA_TRY(exa_alloc((size_t)(w->grid.chunks - w->chunks_before), sizeof **items, "the list of chunks", items));
     for (exa_chunkid k = 0; k < w->grid.chunks; k++) {
         exa_box box;
         int64_t voxels;
-        if (exa_chunk_store_has(w->store, k)) continue;
+        if (exa_chunk_store_has(w->store, k) || is_given_up(before, k)) continue;
         box = exa_chunk_grid_box(&w->grid, k);
         EXA_TRY(exa_box_voxels(&box, &voxels));
         (*items)[(*count)++] = (exa_policy_item){.id = k, .cost = (double)voxels};
@@ -402,7 +445,7 @@ static exa_status write_failures(const exa_run_work *w, const exa_lease_result *
 /* What rank 0 has to say about the end of the work. */
 static exa_status judge(const exa_run_work *w, exa_status st, const exa_lease_result *r) {
     char path[EXA_PATH_BYTES];
-    uint64_t left = r->counters.items - r->counters.done;
+    uint64_t left = w->grid.chunks - w->chunks_done;
 
     if (st == EXA_ERR_CANCELLED && exa_run_is_stopped()) {
         EXA_INFO("%llu of %llu chunks are done", (unsigned long long)w->chunks_done,
@@ -430,11 +473,10 @@ static exa_status judge(const exa_run_work *w, exa_status st, const exa_lease_re
         r->state == EXA_POLICY_EXHAUSTED ? " or were not tried, as too many had failed" : "", path);
 }
 
-/* The journals of all ranks, read anew: what counts is what is on disk. */
+/* On rank 0, of a store that was read anew: what counts is what is on disk. */
 static exa_status check_coverage(exa_run_work *w) {
     char path[EXA_PATH_BYTES];
 
-    if (exa_comm_size() > 1) EXA_TRY(open_store(w, true));
     w->chunks_done = exa_chunk_store_count(w->store);
     EXA_CHECK(w->chunks_done == w->grid.chunks, EXA_ERR_CHECKPOINT,
               "only %llu of %llu chunks are in the journals. Hint: the same command does the missing ones",
@@ -444,24 +486,43 @@ static exa_status check_coverage(exa_run_work *w) {
     return EXA_OK;
 }
 
-/* For the status that is written at the end. */
-static void keep_ranks(exa_run_work *w, const exa_lease_result *r) {
+/* For the status that is written meanwhile and at the end. */
+static void keep_ranks(exa_run_work *w, exa_lease_result *r) {
     if (exa_comm_rank() != 0) return;
+    free(w->last_ranks);
     w->leases = r->counters;
-    w->chunks_done = w->chunks_resumed + r->counters.done;
+    w->chunks_done = w->chunks_before + r->counters.done;
     w->ranks = w->last_ranks = r->ranks;
     w->rank_count = r->rank_count;
 }
 
-exa_status exa_run_segment_chunks(exa_run_work *w) {
-    const exa_policy_options options = exa_policy_defaults();
+/* What earlier rounds have given up is given up still. On rank 0. */
+static exa_status add_failures(exa_lease_result *all, const exa_lease_result *round) {
+    const size_t n = all->failure_count + round->failure_count;
+    exa_lease_failure *grown = NULL;
+
+    all->counters = round->counters;
+    all->state = round->state;
+    if (round->failure_count == 0) return EXA_OK;
+    grown = realloc(all->failures, n * sizeof *grown);
+    EXA_CHECK(grown, EXA_ERR_MEMORY, "cannot allocate the list of failed chunks");
+    memcpy(grown + all->failure_count, round->failures, round->failure_count * sizeof *grown);
+    all->failures = grown;
+    all->failure_count = n;
+    return EXA_OK;
+}
+
+/* Leases until all is done, or until it is time for a checkpoint: then rank 0 has *paused. */
+static exa_status do_round(exa_run_work *w, exa_lease_result *all, bool *paused) {
+    exa_policy_options options = exa_policy_defaults();
     exa_lease_result result = {0};
     exa_policy_item *items = NULL;
     size_t count;
-    exa_status st;
+    exa_status st, added = EXA_OK;
 
-    EXA_GOTO(done, exa_comm_agree(list_missing(w, &items, &count)));
-    w->segmenting_began = exa_clock_now();
+    options.pause_s = exa_run_round_s(w);
+    EXA_GOTO(done, exa_comm_agree(list_missing(w, all, &items, &count)));
+    if (w->segmenting_began == 0) w->segmenting_began = exa_clock_now();
     st = exa_lease_run(&(exa_lease_work){.items = items,
                                          .count = count,
                                          .options = &options,
@@ -470,14 +531,55 @@ exa_status exa_run_segment_chunks(exa_run_work *w) {
                                          .tick = lease_tick,
                                          .context = w},
                        &result);
+    *paused = result.state == EXA_POLICY_PAUSED;
     keep_ranks(w, &result);
-    if (atomic_load(&w->fatal_set)) {
-        st = exa_error_restore(&w->fatal);
-        goto done;
+    if (exa_comm_rank() == 0) {
+        added = add_failures(all, &result);
     }
-    if (exa_comm_rank() == 0) st = st == EXA_OK ? check_coverage(w) : judge(w, st, &result);
+    if (st == EXA_OK) st = exa_comm_agree(added);
 done:
     free(result.failures);
     free(items);
+    return st;
+}
+
+/* Rounds of work, and checkpoints between them. */
+static exa_status do_rounds(exa_run_work *w, exa_lease_result *all) {
+    bool paused = false;
+
+    do {
+        if (paused) {
+            EXA_TRY(exa_run_checkpoint(w));
+            EXA_TRY(exa_run_begin_journals(w));
+        }
+        EXA_TRY(do_round(w, all, &paused));
+        EXA_TRY(exa_comm_broadcast(&paused, sizeof paused));
+    } while (paused);
+    return EXA_OK;
+}
+
+/* After rounds that ended well on all ranks: nothing is missing, and every rank can read every chunk. */
+static exa_status conclude(exa_run_work *w, const exa_lease_result *all) {
+    const bool first = exa_comm_rank() == 0;
+
+    EXA_TRY(exa_comm_agree(first && all->failure_count ? judge(w, EXA_ERR_INCOMPLETE, all) : EXA_OK));
+    if (exa_comm_size() > 1) EXA_TRY(exa_run_reopen_store(w));
+    EXA_TRY(exa_comm_agree(first ? check_coverage(w) : EXA_OK));
+    if (w->job->checkpoint.at_end) EXA_TRY(exa_run_checkpoint(w));
+    return exa_chunk_store_share(w->store);
+}
+
+exa_status exa_run_segment_chunks(exa_run_work *w) {
+    exa_lease_result all = {0};
+    exa_status st = do_rounds(w, &all);
+
+    if (st == EXA_OK) {
+        st = conclude(w, &all);
+    } else if (atomic_load(&w->fatal_set)) {
+        st = exa_error_restore(&w->fatal);
+    } else if (exa_comm_rank() == 0) {
+        st = judge(w, st, &all);
+    }
+    free(all.failures);
     return st;
 }

@@ -10,17 +10,24 @@
 #include "exaconn/plan.h"
 #include "exaconn/progress.h"
 #include "exaconn/run_directory.h"
+#include "exaconn/seam.h"
+#include "exaconn/segment.h"
 
 #include <stdatomic.h>
 #include <stdio.h>
 
-#define EXA_RUN_JOURNALS "journals" /* folder in the run directory */
+#define EXA_RUN_JOURNALS "journals"       /* folders in the run directory */
+#define EXA_RUN_CHECKPOINTS "checkpoints" /* of generations */
+#define EXA_RUN_IDENTITY "run.txt"        /* in the folder of the journals */
 #define EXA_RUN_ATTEMPTS_HEADER                                                                                    \
     "seed_z,seed_y,seed_x,steps,outcome,id,voxels_raw,voxels_new,visited_start_z,visited_start_y,"                 \
-    "visited_start_x,visited_shape_z,visited_shape_y,visited_shape_x\n"
+    "visited_start_x,visited_shape_z,visited_shape_y,visited_shape_x"
+#define EXA_RUN_CANDIDATES "candidates.csv"
+#define EXA_RUN_CANDIDATES_HEADER "a,b,shared_vx,a_vx,b_vx,best,joined,refused"
 
 typedef struct exa_run_times {
-    double read_s, exclude_s, seed_s, flood_s, network_s, canvas_s, journal_s, stitch_s, write_s, total_s;
+    double read_s, exclude_s, seed_s, flood_s, network_s, canvas_s, journal_s, checkpoint_s, stitch_s, write_s,
+        total_s;
 } exa_run_times;
 
 typedef struct exa_run_work {
@@ -47,15 +54,19 @@ typedef struct exa_run_work {
     exa_lease *lease;            /* of the chunk in work */
     uint64_t chunks_resumed;     /* of earlier starts */
     uint64_t chunks_done;        /* and of this one, as rank 0 knows it */
+    uint64_t chunks_before;      /* done before this round: rounds lie between checkpoints */
+    double checkpoint_cost_s;    /* of the last one; 0 = there was none */
     exa_policy_counters leases;  /* while chunks are segmented, and after; on rank 0 */
     const exa_lease_rank *ranks; /* the same; borrowed from the lease or from last_ranks */
     exa_lease_rank *last_ranks;  /* owned; as they were at the end */
     size_t rank_count;
     double segmenting_began; /* exa_clock_now() */
     char run_sha256[EXA_SHA256_HEX_BYTES];
-    uint64_t candidates, joined; /* of the stitching */
-    int64_t labelled;            /* voxels of the output */
-    bool limited;                /* a limit of the job ended a chunk early */
+    const char *stitch_from;              /* borrowed; the run whose chunks and candidates are taken, or NULL */
+    uint64_t candidates, joined, refused; /* of the stitching */
+    uint64_t segments;                    /* with voxels in the output */
+    int64_t labelled;                     /* voxels of the output */
+    bool limited;                         /* a limit of the job ended a chunk early */
     int threads;
     double program_bytes; /* the process before any of this */
     exa_run_times times;
@@ -83,11 +94,33 @@ bool exa_run_did_all(const exa_run_work *w); /* this process, in this start: its
 
 /* run_chunks.c: segments what the journals do not have. */
 exa_status exa_run_open_chunks(exa_run_work *w);
-exa_status exa_run_segment_chunks(exa_run_work *w); /* by all ranks; the store of rank 0 has all chunks then */
+exa_status exa_run_segment_chunks(exa_run_work *w);       /* by all ranks; all stores know all chunks then */
+exa_status exa_run_open_finished_chunks(exa_run_work *w); /* of stitch_from, by all ranks */
 exa_status exa_run_read_details(exa_run_work *w, exa_chunkid k, exa_run_details *details);
 
-/* run_stitch.c: joins them and writes the results. */
+/* Opens the store anew, replaying on rank 0; exa_run_begin_journals then begins a new epoch. By all ranks. */
+exa_status exa_run_reopen_store(exa_run_work *w);
+exa_status exa_run_begin_journals(exa_run_work *w);
+
+/* run_checkpoint.c */
+double exa_run_round_s(const exa_run_work *w); /* seconds of work until the next checkpoint; 0 = no end */
+
+/* Gathers the journals of all ranks into a generation; if that fails it is a warning, as the journals hold all. The
+ * store is open afterwards, without a journal begun. By all ranks. */
+exa_status exa_run_checkpoint(exa_run_work *w);
+
+/* run_stitch.c: joins them and writes the results. Collective; every rank's store has all chunks. */
 exa_status exa_run_stitch(exa_run_work *w);
+
+/* run_tables.c */
+void exa_run_print_candidate(FILE *f, const exa_candidate *candidate);
+/* Those of a complete run: each rank gets those whose `a` is among its ids (`first` as for exa_union_tree).
+ * Collective. */
+exa_status exa_run_read_candidates(const char *folder, const exa_chunk_grid *grid, const exa_segid *first,
+                                   exa_candidate_list *candidates);
+/* segments.csv, of the sorted segments of all ranks. Collective. */
+exa_status exa_run_write_segments(exa_run_work *w, const exa_segment *list, size_t count);
+exa_status exa_run_write_box_segments(exa_run_work *w);
 
 /* run_input.c */
 exa_status exa_run_load_raw(exa_run_work *w);

@@ -25,7 +25,8 @@ exa_segid exa_run_global_id(const exa_run_work *w, int32_t id) {
 exa_status exa_run_create_output(const exa_run_work *w, const char *path, const char *dataset, exa_dtype dtype,
                                  exa_volume **volume) {
     char name[EXA_PATH_BYTES + 32];
-    exa_volume_create_options o = {.dtype = dtype, .zstd_level = (int)w->job->segmentation.zstd_level};
+    exa_volume_create_options o = {
+        .dtype = dtype, .zstd_level = (int)w->job->segmentation.zstd_level, .shared = true};
     double offset[3];
 
     for (int a = 0; a < 3; a++) {
@@ -123,7 +124,7 @@ exa_status exa_run_write_attempts(const exa_run_work *w) {
     exa_status st;
 
     EXA_CHECK(f, EXA_ERR_MEMORY, "cannot allocate the table of attempts");
-    fputs(EXA_RUN_ATTEMPTS_HEADER, f);
+    fputs(EXA_RUN_ATTEMPTS_HEADER "\n", f);
     exa_run_print_attempts(f, w->inputs.box.start, a, count, name_in_volume, w);
     fclose(f);
     st = exa_run_directory_write(w->directory, "attempts.csv", text);
@@ -169,7 +170,7 @@ double exa_run_peak_bytes(void) {
 
 /* The process's peak, and what of it is neither network nor program, per voxel. */
 static void add_memory(cJSON *to, const exa_run_work *w) {
-    double peak = exa_run_peak_bytes(), network = (double)exa_ffn_net_memory_bytes(w->net);
+    double peak = exa_run_peak_bytes(), network = w->net ? (double)exa_ffn_net_memory_bytes(w->net) : 0;
     cJSON *o = cJSON_AddObjectToObject(to, "memory");
 
     cJSON_AddNumberToObject(o, "peak_bytes", peak);
@@ -190,6 +191,7 @@ static void add_chunks(cJSON *to, const exa_run_work *w) {
     cJSON_AddNumberToObject(o, "supervoxel_local_bits", w->grid.local_bits);
     cJSON_AddNumberToObject(o, "candidates", (double)w->candidates);
     cJSON_AddNumberToObject(o, "joined", (double)w->joined);
+    cJSON_AddNumberToObject(o, "refused", (double)w->refused);
 }
 
 static exa_status write_json(const exa_run_work *w, const char *name, cJSON *root) {
@@ -217,6 +219,7 @@ exa_status exa_run_write_summary(const exa_run_work *w) {
     cJSON_AddNumberToObject(root, "voxels", (double)w->inputs.voxels);
     cJSON_AddNumberToObject(root, "voxels_excluded", (double)w->excluded_voxels);
     cJSON_AddNumberToObject(root, "fill_rate", labelled / (double)w->inputs.voxels);
+    cJSON_AddNumberToObject(root, "segments", (double)w->segments);
     if (w->store) add_chunks(root, w);
     add_counters(root, c);
     add_times(root, w);
@@ -227,7 +230,8 @@ exa_status exa_run_write_summary(const exa_run_work *w) {
         cJSON_AddNumberToObject(root, "non_network_fraction", total > 0 ? 1.0 - w->times.network_s / total : 0.0);
     }
     add_memory(root, w);
-    cJSON_AddStringToObject(root, "backend", exa_ffn_net_description(w->net));
+    if (w->net) cJSON_AddStringToObject(root, "backend", exa_ffn_net_description(w->net));
+    if (w->stitch_from) cJSON_AddStringToObject(root, "stitched_from", w->stitch_from);
     cJSON_AddNumberToObject(root, "ranks", exa_comm_size());
     cJSON_AddNumberToObject(root, "threads", w->threads);
     cJSON_AddStringToObject(root, "weights_sha256", w->inputs.model->weights_sha256);

@@ -1,216 +1,314 @@
-/* From chunks to one segmentation: candidates where neighbours overlap, sets of supervoxels, the output. */
+/* From chunks to one segmentation, by all ranks: each takes a stretch of the chunk curve, finds the candidates of
+ * its chunks, joins supervoxels together with the others, and writes the voxels of its chunks. */
 #include "run_internal.h"
 
+#include "exaconn/agglomeration.h"
 #include "exaconn/clock.h"
+#include "exaconn/comm.h"
 #include "exaconn/log.h"
-#include "exaconn/overlap.h"
-#include "exaconn/union_find.h"
+#include "exaconn/reduce.h"
+#include "exaconn/seam.h"
+#include "exaconn/table.h"
 
 #include <stdlib.h>
 #include <string.h>
 
 typedef struct stitching {
     exa_run_work *w;
-    exa_overlap_options options;
-    exa_coord rim[3];
-    exa_union_find *sets;  /* owned */
+    exa_chunkid begin, end;        /* this rank's chunks */
+    exa_segid *first;              /* owned; first id of each rank, and of none */
+    exa_candidate_list candidates; /* owned */
+    exa_segment *supervoxels;      /* owned; of this rank's chunks, sorted by id */
+    size_t supervoxel_count, supervoxel_capacity;
     exa_mapping mapping;   /* owned */
     int32_t *here, *there; /* owned; labels of a chunk and of a neighbour */
-    exa_segid *a, *b;      /* owned; ids of the overlap */
-    FILE *table;           /* owned */
-    char *table_text;      /* owned */
-    size_t table_size;
-    exa_segid *names; /* owned; of the segments of a chunk, [1, names_count] */
-    size_t names_count, names_capacity;
+    exa_segid *names;      /* owned; of the segments of a chunk, [1, name_count] */
+    size_t name_count, name_capacity;
+    exa_canvas_counters counters; /* of this rank's chunks */
+    uint64_t sums[5];             /* labelled, excluded, candidates, joined, refused */
+    uint64_t limited;
 } stitching;
 
-/* ---- candidates ---------------------------------------------------------------------------------------------- */
+enum { LABELLED, EXCLUDED, CANDIDATES, JOINED, REFUSED };
 
-/* Ids of the part `region` of a chunk's labels. */
-static exa_status extract(const exa_chunk_grid *grid, exa_chunkid k, const int32_t *labels, const exa_box *region,
-                          exa_segid *ids) {
-    exa_box box = exa_chunk_grid_box(grid, k);
-
-    for (exa_coord z = 0; z < region->shape[0]; z++) {
-        for (exa_coord y = 0; y < region->shape[1]; y++) {
-            const int32_t *from =
-                labels + exa_box_index(&box, region->start[0] + z, region->start[1] + y, region->start[2]);
-            for (exa_coord x = 0; x < region->shape[2]; x++, ids++) {
-                *ids = 0;
-                if (from[x] > 0) EXA_TRY(exa_supervoxel_make(grid, k, (uint64_t)from[x], ids));
-            }
-        }
-    }
-    return EXA_OK;
+static exa_status stitched_labels(void *context, exa_chunkid k, int32_t *labels) {
+    return exa_chunk_store_labels(context, k, labels);
 }
 
-static exa_status take_candidates(stitching *s, const exa_candidate *list, size_t count) {
-    for (size_t i = 0; i < count; i++) {
-        const exa_candidate *c = &list[i];
-        bool joined = exa_candidate_joined(c, &s->options);
-        fprintf(s->table, "%llu,%llu,%llu,%llu,%llu,%d,%d\n", (unsigned long long)c->a, (unsigned long long)c->b,
-                (unsigned long long)c->shared, (unsigned long long)c->size_a, (unsigned long long)c->size_b,
-                c->best, joined);
-        if (joined) EXA_TRY(exa_union_find_join(s->sets, c->a, c->b));
-        s->w->joined += joined;
+/* ---- supervoxels --------------------------------------------------------------------------------------------- */
+
+/* What finding each object of a chunk took. */
+static void add_steps(exa_segment *list, size_t count, const exa_run_details *d) {
+    for (size_t i = 0; i < d->attempt_count; i++) {
+        const exa_attempt *a = &d->attempts[i];
+        if (a->id > 0 && (size_t)a->id <= count) list[a->id - 1].steps += (uint64_t)a->steps;
     }
-    s->w->candidates += count;
-    return EXA_OK;
 }
 
-static exa_status match(stitching *s, exa_chunkid k, exa_chunkid other) {
-    const exa_chunk_grid *grid = &s->w->grid;
-    exa_box one = exa_chunk_grid_box(grid, k), two = exa_chunk_grid_box(grid, other);
-    exa_box region = exa_overlap_region(&one, &two, &grid->box, s->rim);
-    exa_candidate *list = NULL;
+static exa_status take_supervoxels(stitching *s, exa_chunkid k, const exa_run_details *d) {
+    const exa_box box = exa_chunk_grid_box(&s->w->grid, k), core = exa_chunk_grid_core(&s->w->grid, k);
+    exa_segment *list;
     size_t count;
-    int64_t voxels;
     exa_status st = EXA_OK;
 
-    EXA_TRY(exa_box_voxels(&region, &voxels));
-    if (voxels == 0) return EXA_OK;
-    EXA_TRY(exa_chunk_store_labels(s->w->store, other, s->there));
-    EXA_TRY(exa_alloc((size_t)voxels, sizeof *s->a, "the overlap of two chunks", &s->a));
-    EXA_GOTO(done, exa_alloc((size_t)voxels, sizeof *s->b, "the overlap of two chunks", &s->b));
-    EXA_GOTO(done, extract(grid, k, s->here, &region, s->a));
-    EXA_GOTO(done, extract(grid, other, s->there, &region, s->b));
-    EXA_GOTO(done, exa_overlap_candidates(s->a, s->b, (size_t)voxels, &list, &count));
-    st = take_candidates(s, list, count);
+    EXA_TRY(exa_segment_scan(s->here, &box, &core, &list, &count));
+    add_steps(list, count, d);
+    EXA_GOTO(done, exa_grow(&s->supervoxels, &s->supervoxel_capacity, sizeof *list, s->supervoxel_count + count,
+                            "supervoxels"));
+    for (size_t i = 0; i < count; i++) {
+        EXA_GOTO(done, exa_supervoxel_make(&s->w->grid, k, list[i].id, &list[i].id));
+        s->supervoxels[s->supervoxel_count++] = list[i];
+        s->sums[LABELLED] += list[i].voxels;
+    }
 done:
     free(list);
-    free(s->a);
-    free(s->b);
-    s->a = s->b = NULL;
     return st;
 }
 
-static exa_status close_table(stitching *s) {
-    FILE *f = s->table;
+static exa_status scan_chunk(stitching *s, exa_chunkid k) {
+    exa_run_details d = {0};
+    exa_status st;
 
-    s->table = NULL;
-    EXA_CHECK(fclose(f) == 0, EXA_ERR_MEMORY, "cannot allocate a table of the results");
+    EXA_TRY(exa_run_read_details(s->w, k, &d));
+    exa_canvas_counters_add(&s->counters, &d.counters);
+    s->sums[EXCLUDED] += (uint64_t)d.excluded;
+    s->limited |= d.limited;
+    st = take_supervoxels(s, k, &d);
+    free(d.attempts);
+    return st;
+}
+
+/* ---- candidates ---------------------------------------------------------------------------------------------- */
+
+static void find_rim(const exa_run_work *w, exa_coord rim[3]) {
+    const exa_job_triple *given = &w->job->stitching.rim;
+
+    for (int a = 0; a < 3; a++) {
+        exa_coord half_fov = w->inputs.model->fov[a] / 2, half_halo = w->grid.halo[a] / 2;
+        rim[a] = given->given ? given->value[a] : half_fov < half_halo ? half_fov : half_halo;
+    }
+}
+
+static exa_status find_candidates(stitching *s) {
+    exa_seam_source source = {.grid = &s->w->grid, .labels = stitched_labels, .context = s->w->store};
+
+    find_rim(s->w, source.rim);
+    for (exa_chunkid k = s->begin; k < s->end; k++) {
+        EXA_TRY(exa_run_check_stop(s->w));
+        EXA_TRY(exa_chunk_store_labels(s->w->store, k, s->here));
+        EXA_TRY(scan_chunk(s, k));
+        if (!s->w->stitch_from) EXA_TRY(exa_seam_candidates(&source, k, s->here, s->there, &s->candidates));
+    }
     return EXA_OK;
 }
 
-/* Each chunk with its three neighbours at larger coordinates; those at edges and corners follow through these. */
-static exa_status find_candidates(stitching *s) {
-    const exa_chunk_grid *grid = &s->w->grid;
-
-    fprintf(s->table, "a,b,shared_vx,a_vx,b_vx,mutual_best,joined\n");
-    for (exa_chunkid k = 0; k < grid->chunks; k++) {
-        EXA_TRY(exa_run_check_stop(s->w));
-        EXA_TRY(exa_chunk_store_labels(s->w->store, k, s->here));
-        for (int axis = 0; axis < 3; axis++) {
-            const int offset[3] = {axis == 0, axis == 1, axis == 2};
-            exa_chunkid other;
-            if (exa_chunk_grid_neighbour(grid, k, offset, &other)) EXA_TRY(match(s, k, other));
-        }
-    }
-    EXA_TRY(exa_union_find_mapping(s->sets, &s->mapping));
-    EXA_TRY(close_table(s));
-    return exa_run_directory_write(s->w->directory, "candidates.csv", s->table_text);
+static exa_agglomeration_options options_of(const exa_job *job) {
+    return (exa_agglomeration_options){.overlap = {.min_voxels = (uint64_t)job->stitching.min_voxels,
+                                                   .min_fraction = job->stitching.min_fraction,
+                                                   .min_jaccard = job->stitching.min_jaccard,
+                                                   .best = (exa_match)job->stitching.best},
+                                       .max_voxels = (uint64_t)job->stitching.max_voxels};
 }
 
-/* ---- output -------------------------------------------------------------------------------------------------- */
+static exa_status write_candidates(stitching *s) {
+    char path[EXA_PATH_BYTES];
+    exa_table *table = NULL;
+    exa_status st = EXA_OK;
 
-/* The names in the output of the segments 1 .. largest of a chunk. */
-static exa_status name_segments(stitching *s, exa_chunkid k, int32_t largest) {
-    if ((size_t)largest >= s->names_capacity) {
-        free(s->names);
-        s->names = NULL;
-        s->names_capacity = 0;
-        EXA_TRY(exa_alloc((size_t)largest + 1, sizeof *s->names, "names of segments", &s->names));
-        s->names_capacity = (size_t)largest + 1;
+    EXA_TRY(exa_run_directory_path(s->w->directory, EXA_RUN_CANDIDATES, path));
+    EXA_TRY(exa_table_create(path, EXA_RUN_CANDIDATES_HEADER, &table));
+    for (size_t i = 0; i < s->candidates.count; i++) {
+        exa_run_print_candidate(exa_table_rows(table), &s->candidates.list[i]);
+        s->sums[JOINED] += s->candidates.list[i].joined;
+        s->sums[REFUSED] += s->candidates.list[i].refused;
     }
+    s->sums[CANDIDATES] = s->candidates.count;
+    st = exa_table_commit(table);
+    exa_table_close(&table);
+    return st;
+}
+
+static exa_status agglomerate(stitching *s) {
+    const exa_agglomeration_options options = options_of(s->w->job);
+    exa_status st;
+
+    if (s->w->stitch_from)
+        EXA_TRY(exa_run_read_candidates(s->w->stitch_from, &s->w->grid, s->first, &s->candidates));
+    st = find_candidates(s);
+    EXA_TRY(exa_comm_agree(st));
+    EXA_TRY(exa_agglomerate(s->candidates.list, s->candidates.count, s->supervoxels, s->supervoxel_count, s->first,
+                            &options, &s->mapping));
+    return write_candidates(s);
+}
+
+/* ---- tables of segments -------------------------------------------------------------------------------------- */
+
+static void print_supervoxel(FILE *f, const exa_segment *v, const exa_chunk_grid *grid, exa_segid segment) {
+    fprintf(f, "%llu,%llu,%llu,", (unsigned long long)v->id, (unsigned long long)segment,
+            (unsigned long long)exa_supervoxel_chunk(grid, v->id));
+    exa_segment_print(f, v);
+    fprintf(f, ",%llu\n", (unsigned long long)v->steps);
+}
+
+/* Those that lie in their chunk's halo only have no row: other chunks have these voxels. */
+static exa_status write_supervoxels(const stitching *s) {
+    char path[EXA_PATH_BYTES];
+    exa_table *table = NULL;
+    exa_status st;
+
+    EXA_TRY(exa_run_directory_path(s->w->directory, "supervoxels.csv", path));
+    EXA_TRY(exa_table_create(path, "id,segment,chunk," EXA_SEGMENT_COLUMNS ",steps", &table));
+    for (size_t i = 0; i < s->supervoxel_count; i++) {
+        const exa_segment *v = &s->supervoxels[i];
+        if (v->voxels)
+            print_supervoxel(exa_table_rows(table), v, &s->w->grid, exa_mapping_root(&s->mapping, v->id));
+    }
+    st = exa_table_commit(table);
+    exa_table_close(&table);
+    return st;
+}
+
+static int by_segment_and_chunk(const void *a, const void *b) {
+    const exa_segment *x = a, *y = b;
+    if (x->id != y->id) return x->id < y->id ? -1 : 1;
+    return (x->chunks > y->chunks) - (x->chunks < y->chunks);
+}
+
+/* Supervoxels under the ids of their segments; those of one segment in one chunk count as one chunk. */
+static void rename_supervoxels(const stitching *s, exa_segment *list) {
+    for (size_t i = 0; i < s->supervoxel_count; i++) {
+        list[i] = s->supervoxels[i];
+        list[i].chunks = list[i].voxels ? 1 + exa_supervoxel_chunk(&s->w->grid, list[i].id) : 0;
+        list[i].id = exa_mapping_root(&s->mapping, list[i].id);
+    }
+    if (s->supervoxel_count) qsort(list, s->supervoxel_count, sizeof *list, by_segment_and_chunk);
+    for (size_t i = s->supervoxel_count; i-- > 0;) {
+        bool again = i > 0 && list[i - 1].id == list[i].id && list[i - 1].chunks == list[i].chunks;
+        list[i].chunks = list[i].chunks > 0 && !again;
+    }
+}
+
+static exa_status write_segments(stitching *s) {
+    const exa_reduction reduction = {sizeof(exa_segment), exa_segment_combine, 0};
+    size_t count = s->supervoxel_count;
+    void *list = NULL;
+    exa_status st;
+
+    EXA_TRY(exa_comm_agree(exa_alloc(count, sizeof(exa_segment), "the table of segments", &list)));
+    rename_supervoxels(s, list);
+    EXA_TRY(exa_reduce_by_key(&reduction, &list, &count));
+    st = exa_run_write_segments(s->w, list, count);
+    free(list);
+    return st;
+}
+
+/* ---- voxels -------------------------------------------------------------------------------------------------- */
+
+/* The names in the output of the segments 1 .. count of a chunk. */
+static exa_status name_segments(stitching *s, exa_chunkid k) {
+    const exa_box box = exa_chunk_grid_box(&s->w->grid, k);
+    int64_t voxels = box.shape[0] * box.shape[1] * box.shape[2];
+    int32_t largest = 0;
+
+    for (int64_t i = 0; i < voxels; i++)
+        if (s->here[i] > largest) largest = s->here[i];
+    EXA_TRY(exa_grow(&s->names, &s->name_capacity, sizeof *s->names, (size_t)largest + 1, "names of segments"));
     s->names[0] = 0;
     for (int32_t i = 1; i <= largest; i++) {
         exa_segid id;
         EXA_TRY(exa_supervoxel_make(&s->w->grid, k, (uint64_t)i, &id));
         s->names[i] = exa_mapping_root(&s->mapping, id);
     }
-    s->names_count = (size_t)largest;
+    s->name_count = (size_t)largest;
     return EXA_OK;
 }
 
 static exa_segid name_of(const void *context, int32_t id) {
     const stitching *s = context;
-    return (size_t)id <= s->names_count ? s->names[id] : 0;
+    return (size_t)id <= s->name_count ? s->names[id] : 0;
 }
 
-/* Rows of a chunk's own voxels, renamed, in slabs of whole storage chunks. */
-static exa_status write_core(stitching *s, exa_chunkid k, exa_volume *volume) {
-    const exa_box box = exa_chunk_grid_box(&s->w->grid, k), core = exa_chunk_grid_core(&s->w->grid, k);
-    exa_coord rows = s->w->job->segmentation.chunk[0];
-    exa_segid *slab = NULL;
-    exa_status st = EXA_OK;
+/* What all ranks write together, slab after slab of their chunks' own voxels. */
+typedef struct output {
+    exa_volume *volume, *probability; /* owned; the latter NULL unless asked for */
+    exa_table *attempts;              /* owned */
+    exa_segid *slab;                  /* owned */
+    uint8_t *probability_slab;        /* owned */
+    exa_chunkid k;                    /* the chunk whose labels are at hand */
+    exa_coord z;                      /* rows of its core that are written */
+} output;
 
-    EXA_TRY(
-        exa_alloc((size_t)(rows < core.shape[0] ? rows : core.shape[0]) * (size_t)(core.shape[1] * core.shape[2]),
-                  sizeof *slab, "an output slab", &slab));
-    for (exa_coord z = 0; z < core.shape[0]; z += rows) {
-        exa_box part = core, out;
-        exa_segid *to = slab;
-        part.start[0] += z;
-        part.shape[0] = rows < core.shape[0] - z ? rows : core.shape[0] - z;
-        for (exa_coord row = 0; row < part.shape[0] * part.shape[1]; row++, to += part.shape[2]) {
-            const int32_t *from = s->here + exa_box_index(&box, part.start[0] + row / part.shape[1],
-                                                          part.start[1] + row % part.shape[1], part.start[2]);
-            for (exa_coord x = 0; x < part.shape[2]; x++) {
-                to[x] = from[x] > 0 ? s->names[from[x]] : 0;
-                s->w->labelled += from[x] > 0;
-            }
-        }
-        out = part;
-        for (int a = 0; a < 3; a++) out.start[a] -= s->w->inputs.box.start[a];
-        EXA_GOTO(done, exa_volume_write(volume, &out, EXA_U64, slab));
-    }
-done:
-    free(slab);
-    return st;
-}
-
-static exa_status write_core_probability(stitching *s, exa_chunkid k, exa_volume *volume) {
-    const exa_box box = exa_chunk_grid_box(&s->w->grid, k), core = exa_chunk_grid_core(&s->w->grid, k);
-    exa_box out = core;
-    uint8_t *all = (uint8_t *)s->there, *to = all; /* cut to the core in place: rows only move forward */
-
-    EXA_TRY(exa_chunk_store_probability(s->w->store, k, all));
-    for (exa_coord row = 0; row < core.shape[0] * core.shape[1]; row++, to += core.shape[2]) {
-        memmove(to,
-                all + exa_box_index(&box, core.start[0] + row / core.shape[1], core.start[1] + row % core.shape[1],
-                                    core.start[2]),
-                (size_t)core.shape[2]);
-    }
-    for (int a = 0; a < 3; a++) out.start[a] -= s->w->inputs.box.start[a];
-    return exa_volume_write(volume, &out, EXA_U8, all);
-}
-
-static int32_t largest_label(const exa_chunk_grid *grid, exa_chunkid k, const int32_t *labels) {
-    exa_box box = exa_chunk_grid_box(grid, k);
-    int64_t voxels = box.shape[0] * box.shape[1] * box.shape[2];
-    int32_t largest = 0;
-
-    for (int64_t i = 0; i < voxels; i++)
-        if (labels[i] > largest) largest = labels[i];
-    return largest;
-}
-
-static exa_status write_chunk(stitching *s, exa_chunkid k, exa_volume *volume, exa_volume *probability,
-                              exa_canvas_counters *sum) {
-    const exa_box box = exa_chunk_grid_box(&s->w->grid, k);
+static exa_status load_chunk(stitching *s, output *o) {
     exa_run_details d;
 
     EXA_TRY(exa_run_check_stop(s->w));
-    EXA_TRY(exa_chunk_store_labels(s->w->store, k, s->here));
-    EXA_TRY(name_segments(s, k, largest_label(&s->w->grid, k, s->here)));
-    EXA_TRY(write_core(s, k, volume));
-    if (probability) EXA_TRY(write_core_probability(s, k, probability));
-    EXA_TRY(exa_run_read_details(s->w, k, &d));
-    exa_run_print_attempts(s->table, box.start, d.attempts, d.attempt_count, name_of, s);
-    exa_canvas_counters_add(sum, &d.counters);
-    s->w->excluded_voxels += d.excluded;
-    s->w->limited = s->w->limited || d.limited;
+    EXA_TRY(exa_chunk_store_labels(s->w->store, o->k, s->here));
+    EXA_TRY(name_segments(s, o->k));
+    if (o->probability)
+        EXA_TRY(exa_chunk_store_probability(s->w->store, o->k, (uint8_t *)s->there)); /* lies idle meanwhile */
+    EXA_TRY(exa_run_read_details(s->w, o->k, &d));
+    exa_run_print_attempts(exa_table_rows(o->attempts), exa_chunk_grid_box(&s->w->grid, o->k).start, d.attempts,
+                           d.attempt_count, name_of, s);
     free(d.attempts);
+    return EXA_OK;
+}
+
+static void fill_slab(const stitching *s, output *o, const exa_box *part) {
+    const exa_box box = exa_chunk_grid_box(&s->w->grid, o->k);
+    exa_segid *to = o->slab;
+
+    for (exa_coord row = 0; row < part->shape[0] * part->shape[1]; row++, to += part->shape[2]) {
+        int64_t at = exa_box_index(&box, part->start[0] + row / part->shape[1],
+                                   part->start[1] + row % part->shape[1], part->start[2]);
+        for (exa_coord x = 0; x < part->shape[2]; x++) to[x] = s->here[at + x] > 0 ? s->names[s->here[at + x]] : 0;
+        if (o->probability)
+            memcpy(o->probability_slab + row * part->shape[2], (const uint8_t *)s->there + at,
+                   (size_t)part->shape[2]);
+    }
+}
+
+/* The next slab of this rank, as a box of the output; without a voxel when all are done. */
+static exa_status next_slab(stitching *s, output *o, exa_box *box) {
+    const exa_coord rows = s->w->job->segmentation.chunk[0];
+    exa_box core;
+
+    *box = (exa_box){{0, 0, 0}, {0, 0, 0}};
+    if (o->k >= s->end) return EXA_OK;
+    if (o->z == 0) EXA_TRY(load_chunk(s, o));
+    core = exa_chunk_grid_core(&s->w->grid, o->k);
+    *box = core;
+    box->start[0] += o->z;
+    box->shape[0] = rows < core.shape[0] - o->z ? rows : core.shape[0] - o->z;
+    fill_slab(s, o, box);
+    o->z += box->shape[0];
+    if (o->z == core.shape[0]) {
+        o->k++;
+        o->z = 0;
+    }
+    for (int a = 0; a < 3; a++) box->start[a] -= s->w->inputs.box.start[a];
+    return EXA_OK;
+}
+
+/* How often all ranks must write, so that the one with most slabs is done. */
+static exa_status count_rounds(const stitching *s, uint64_t *rounds) {
+    const exa_coord rows = s->w->job->segmentation.chunk[0];
+
+    *rounds = 0;
+    for (exa_chunkid k = s->begin; k < s->end; k++)
+        *rounds += (uint64_t)((exa_chunk_grid_core(&s->w->grid, k).shape[0] + rows - 1) / rows);
+    return exa_max_all(rounds);
+}
+
+static exa_status write_slabs(stitching *s, output *o) {
+    uint64_t rounds;
+    exa_box box;
+
+    EXA_TRY(count_rounds(s, &rounds));
+    for (uint64_t i = 0; i < rounds; i++) {
+        EXA_TRY(exa_comm_agree(next_slab(s, o, &box)));
+        EXA_TRY(exa_volume_write(o->volume, &box, EXA_U64, o->slab));
+        if (o->probability) EXA_TRY(exa_volume_write(o->probability, &box, EXA_U8, o->probability_slab));
+    }
     return EXA_OK;
 }
 
@@ -222,86 +320,115 @@ static exa_status create(const stitching *s, const char *file, const char *datas
     return exa_run_create_output(s->w, path, dataset, dtype, volume);
 }
 
-static exa_status write_volumes(stitching *s) {
-    exa_canvas_counters sum = {0};
-    exa_volume *volume = NULL, *probability = NULL;
-    exa_status st = EXA_OK;
+static exa_status allocate_slabs(const stitching *s, output *o) {
+    const exa_coord *core = s->w->grid.core, rows = s->w->job->segmentation.chunk[0];
+    size_t voxels = (size_t)(rows < core[0] ? rows : core[0]) * (size_t)(core[1] * core[2]);
 
-    EXA_GOTO(done, create(s, "segmentation.h5", "/segmentation", EXA_U64, &volume));
-    if (s->w->job->segmentation.probability_map)
-        EXA_GOTO(done, create(s, "probability.h5", "/probability", EXA_U8, &probability));
-    for (exa_chunkid k = 0; k < s->w->grid.chunks; k++)
-        EXA_GOTO(done, write_chunk(s, k, volume, probability, &sum));
-    EXA_GOTO(done, exa_volume_commit(volume));
-    if (probability) EXA_GOTO(done, exa_volume_commit(probability));
-    s->w->before = sum; /* of all starts */
-done:
-    exa_volume_close(&volume);
-    exa_volume_close(&probability);
-    return st;
+    EXA_TRY(exa_alloc(voxels, sizeof *o->slab, "an output slab", &o->slab));
+    return exa_alloc(voxels, 1, "an output slab", &o->probability_slab);
 }
 
-static exa_status write_results(stitching *s) {
-    double began = exa_clock_now();
+static exa_status begin_output(const stitching *s, output *o) {
+    char path[EXA_PATH_BYTES];
+
+    EXA_TRY(exa_comm_agree(allocate_slabs(s, o)));
+    EXA_TRY(exa_run_directory_path(s->w->directory, "attempts.csv", path));
+    EXA_TRY(exa_table_create(path, EXA_RUN_ATTEMPTS_HEADER, &o->attempts));
+    EXA_TRY(create(s, "segmentation.h5", "/segmentation", EXA_U64, &o->volume));
+    if (!s->w->job->segmentation.probability_map) return EXA_OK;
+    return create(s, "probability.h5", "/probability", EXA_U8, &o->probability);
+}
+
+static exa_status write_volumes(stitching *s) {
+    output o = {.k = s->begin};
     exa_status st = EXA_OK;
 
-    free(s->table_text);
-    s->table_text = NULL;
-    s->table = open_memstream(&s->table_text, &s->table_size);
-    EXA_CHECK(s->table, EXA_ERR_MEMORY, "cannot allocate the table of attempts");
-    fputs(EXA_RUN_ATTEMPTS_HEADER, s->table);
-    EXA_TRY(write_volumes(s));
-    EXA_TRY(close_table(s));
-    st = exa_run_directory_write(s->w->directory, "attempts.csv", s->table_text);
-    s->w->times.write_s += exa_clock_now() - began;
+    EXA_GOTO(done, begin_output(s, &o));
+    EXA_GOTO(done, write_slabs(s, &o));
+    EXA_GOTO(done, exa_table_commit(o.attempts));
+    if (o.probability) EXA_GOTO(done, exa_volume_commit(o.probability));
+    EXA_GOTO(done, exa_volume_commit(o.volume));
+done:
+    exa_volume_close(&o.volume);
+    exa_volume_close(&o.probability);
+    exa_table_close(&o.attempts);
+    free(o.slab);
+    free(o.probability_slab);
     return st;
 }
 
 /* ---- the whole ----------------------------------------------------------------------------------------------- */
 
+static exa_chunkid first_chunk(const exa_chunk_grid *grid, int rank) {
+    return (exa_chunkid)((unsigned __int128)grid->chunks * (unsigned)rank / (unsigned)exa_comm_size());
+}
+
 static exa_status begin(stitching *s) {
-    const exa_job *job = s->w->job;
+    const exa_chunk_grid *grid = &s->w->grid;
     int64_t voxels;
 
-    s->options = (exa_overlap_options){.min_voxels = (uint64_t)job->stitching.min_voxels,
-                                       .min_fraction = job->stitching.min_fraction,
-                                       .min_jaccard = job->stitching.min_jaccard};
-    for (int a = 0; a < 3; a++) {
-        exa_coord half_fov = s->w->inputs.model->fov[a] / 2, half_halo = s->w->grid.halo[a] / 2;
-        s->rim[a] = job->stitching.rim.given ? job->stitching.rim.value[a]
-                    : half_fov < half_halo   ? half_fov
-                                             : half_halo;
-    }
-    EXA_TRY(exa_chunk_grid_voxels_max(&s->w->grid, &voxels));
+    s->begin = first_chunk(grid, exa_comm_rank());
+    s->end = first_chunk(grid, exa_comm_rank() + 1);
+    EXA_TRY(exa_alloc((size_t)exa_comm_size() + 1, sizeof *s->first, "the ranges of ids", &s->first));
+    for (int r = 0; r <= exa_comm_size(); r++) s->first[r] = first_chunk(grid, r) << grid->local_bits;
+    EXA_TRY(exa_chunk_grid_voxels_max(grid, &voxels));
     EXA_TRY(exa_alloc((size_t)voxels, sizeof *s->here, "the labels of a chunk", &s->here));
-    EXA_TRY(exa_alloc((size_t)voxels, sizeof *s->there, "the labels of a chunk", &s->there));
-    EXA_TRY(exa_union_find_create(0, &s->sets));
-    s->table = open_memstream(&s->table_text, &s->table_size);
-    EXA_CHECK(s->table, EXA_ERR_MEMORY, "cannot allocate the table of candidates");
+    return exa_alloc((size_t)voxels, sizeof *s->there, "the labels of a chunk", &s->there);
+}
+
+/* What each rank counted, together: on all ranks. */
+static exa_status sum_up(stitching *s) {
+    exa_run_work *w = s->w;
+    uint64_t counters[sizeof s->counters / sizeof(int64_t)];
+
+    memcpy(counters, &s->counters, sizeof counters);
+    EXA_TRY(exa_sum_all(counters, sizeof counters / sizeof *counters));
+    EXA_TRY(exa_sum_all(s->sums, sizeof s->sums / sizeof *s->sums));
+    EXA_TRY(exa_max_all(&s->limited));
+    memcpy(&w->before, counters, sizeof counters); /* of all starts */
+    w->labelled = (int64_t)s->sums[LABELLED];
+    w->excluded_voxels = (int64_t)s->sums[EXCLUDED];
+    w->candidates = s->sums[CANDIDATES];
+    w->joined = s->sums[JOINED];
+    w->refused = s->sums[REFUSED];
+    w->limited = s->limited != 0;
+    return EXA_OK;
+}
+
+static exa_status write_results(stitching *s) {
+    double began = exa_clock_now();
+
+    EXA_TRY(write_supervoxels(s));
+    EXA_TRY(write_segments(s));
+    EXA_TRY(write_volumes(s));
+    s->w->times.write_s += exa_clock_now() - began;
     return EXA_OK;
 }
 
 static void end(stitching *s) {
-    if (s->table) fclose(s->table);
-    free(s->table_text);
+    free(s->first);
+    free(s->candidates.list);
+    free(s->supervoxels);
     free(s->here);
     free(s->there);
     free(s->names);
     exa_mapping_destroy(&s->mapping);
-    exa_union_find_destroy(&s->sets);
 }
 
 exa_status exa_run_stitch(exa_run_work *w) {
     stitching s = {.w = w};
     double began = exa_clock_now();
-    exa_status st = EXA_OK;
+    exa_status st;
 
-    w->excluded_voxels = 0;
-    EXA_GOTO(done, begin(&s));
-    EXA_GOTO(done, find_candidates(&s));
+    EXA_GOTO(done, exa_comm_agree(begin(&s)));
+    EXA_GOTO(done, agglomerate(&s));
+    EXA_GOTO(done, sum_up(&s));
     w->times.stitch_s = exa_clock_now() - began;
     EXA_INFO("stitched: %llu of %llu candidates joined in %.1f s", (unsigned long long)w->joined,
              (unsigned long long)w->candidates, w->times.stitch_s);
+    if (w->refused)
+        EXA_INFO("%llu candidates were refused: their segments would exceed stitching.max_voxels",
+                 (unsigned long long)w->refused);
     EXA_GOTO(done, write_results(&s));
 done:
     end(&s);

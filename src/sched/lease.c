@@ -319,7 +319,8 @@ static exa_status run_alone(exa_lease *l) {
         }
     }
     counters = exa_policy_get_counters(p);
-    return counters.done == counters.items ? EXA_OK : EXA_ERR_INCOMPLETE;
+    return counters.done == counters.items || exa_policy_get_state(p) == EXA_POLICY_PAUSED ? EXA_OK
+                                                                                           : EXA_ERR_INCOMPLETE;
 }
 
 /* ---- the whole ----------------------------------------------------------------------------------------------- */

@@ -58,6 +58,7 @@ static void serve(exa_lease *l, int rank) {
 
 /* How it ends if nobody dies any more: what failed is said before who died, as starting again does not mend it. */
 static exa_status end_of(const exa_lease *l, exa_policy_state state) {
+    if (state == EXA_POLICY_PAUSED) return EXA_OK;
     if (exa_policy_get_counters(l->root.policy).quarantined) return EXA_ERR_INCOMPLETE;
     if (state == EXA_POLICY_COMPLETE) return EXA_OK;
     return l->root.dead ? EXA_ERR_RANK_LOST : EXA_ERR_INCOMPLETE;

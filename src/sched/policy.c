@@ -57,6 +57,7 @@ struct exa_policy {
     size_t item_count, bin_count, worker_count;
     size_t first_bin; /* all before it are used up, except for what came back */
     exa_policy_counters counters;
+    bool paused; /* for good, unless somebody dies */
 };
 
 /* ---- order --------------------------------------------------------------------------------------------------- */
@@ -362,7 +363,8 @@ exa_status exa_policy_take(exa_policy *p, uint32_t number, double now_s, exa_pol
     bool taken = true;
 
     *count = 0;
-    if (!w || !w->alive) return EXA_OK;
+    p->paused = p->paused || (p->options.pause_s > 0 && now_s >= p->options.pause_s);
+    if (!w || !w->alive || p->paused) return EXA_OK;
     if (room > p->options.lease_most) room = p->options.lease_most;
     if (w->leases.count == 0) w->last_event = now_s;
     while (*count < room && taken) {
@@ -459,6 +461,8 @@ void exa_policy_dead(exa_policy *p, uint32_t number) {
     if (!exa_policy_is_alive(p, number)) return;
     dismiss(p, number);
     p->counters.dead++;
+    p->options.pause_s = 0; /* the survivors could not do together what the pause is for */
+    p->paused = false;
 }
 
 static bool can_be_taken(const exa_policy *p) {
@@ -478,6 +482,7 @@ exa_policy_state exa_policy_get_state(const exa_policy *p) {
     if (p->counters.quarantined > p->options.error_budget) return EXA_POLICY_EXHAUSTED;
     if (p->counters.leased) return EXA_POLICY_RUNNING;
     if (p->counters.pending == 0) return EXA_POLICY_COMPLETE;
+    if (p->paused) return EXA_POLICY_PAUSED;
     return can_be_taken(p) ? EXA_POLICY_RUNNING : EXA_POLICY_BLOCKED;
 }
 

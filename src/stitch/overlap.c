@@ -71,8 +71,9 @@ static exa_status mark_best(const exa_contingency_tables *t, exa_candidate *list
         if (*best_b == SIZE_MAX || list[i].shared > list[*best_b].shared) *best_b = i;
     }
     for (size_t i = 0; i < n; i++) {
-        list[i].best = of_a[index_of(t->of_a, t->a_count, list[i].a)] == i &&
-                       of_b[index_of(t->of_b, t->b_count, list[i].b)] == i;
+        unsigned best = of_a[index_of(t->of_a, t->a_count, list[i].a)] == i ? 1 : 0;
+        if (of_b[index_of(t->of_b, t->b_count, list[i].b)] == i) best |= 2;
+        list[i].best = (unsigned char)best;
     }
 done:
     free(of_a);
@@ -112,7 +113,9 @@ double exa_candidate_jaccard(const exa_candidate *c) {
     return (double)c->shared / (double)(c->size_a + c->size_b - c->shared);
 }
 
-bool exa_candidate_joined(const exa_candidate *c, const exa_overlap_options *o) {
-    return c->best && c->shared >= o->min_voxels && exa_candidate_fraction(c) >= o->min_fraction &&
+bool exa_candidate_passes(const exa_candidate *c, const exa_overlap_options *o) {
+    bool best = o->best == EXA_MATCH_ANY || c->best == 3 || (o->best == EXA_MATCH_ONE && c->best != 0);
+
+    return best && c->shared >= o->min_voxels && exa_candidate_fraction(c) >= o->min_fraction &&
            exa_candidate_jaccard(c) >= o->min_jaccard;
 }

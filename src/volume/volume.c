@@ -141,6 +141,7 @@ exa_status exa_volume_create(const char *name, const exa_volume_create_options *
     EXA_GOTO(done, exa_volume_hdf5_create(path, dataset, &o, &v->info, &v->self));
     finish_info(v);
     v->writable = true;
+    v->shared = o.shared;
     *out = v;
     v = NULL;
 done:
@@ -314,7 +315,9 @@ exa_status exa_volume_write(exa_volume *volume, const exa_box *box, exa_dtype dt
 
     EXA_TRY(check_writable(volume, "write to"));
     EXA_TRY(check_box(volume, box, dtype, &voxels));
-    if (voxels == 0) return EXA_OK;
+    EXA_CHECK(!volume->shared || volume->info.dtype == dtype, EXA_ERR_INTERNAL,
+              "volume '%s' is written by all ranks: only in its own type", volume->name);
+    if (voxels == 0 && !volume->shared) return EXA_OK;
     if (volume->info.dtype == dtype) return volume->backend->write(volume->self, box, data);
     return transfer_staged(&t, box, (char *)data); /* only read from */
 }

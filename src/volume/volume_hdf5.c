@@ -1,11 +1,12 @@
 /* Volumes in HDF5 files: any 3-D dataset of integers or float32 is read; what we write is chunked and, if asked,
  * compressed by zstd.
  *
- * HDF5 as distributions package it is not thread safe, so every entry takes one lock; that also guards the chunk
- * size that the zstd filter is told to expect. No MPI is used here: a file is opened by each rank for itself, and a
- * file being written belongs to one process.
+ * Every entry takes the library's lock (exaconn/hdf5_library.h). No MPI is used here: a file is opened by each rank
+ * for itself, and a file being written belongs to one process.
  */
+#include "exaconn/comm.h"
 #include "exaconn/file.h"
+#include "exaconn/hdf5_library.h"
 #include "exaconn/zstd_filter.h"
 
 #include "volume_hdf5_internal.h"
@@ -13,7 +14,7 @@
 
 #include <errno.h>
 #include <hdf5.h>
-#include <pthread.h>
+#include <mpi.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -33,24 +34,8 @@ typedef struct hdf5_volume {
     char path[EXA_PATH_BYTES];
     char name[EXA_PATH_BYTES];      /* of the dataset */
     char temporary[EXA_PATH_BYTES]; /* where it is being written; empty when reading */
+    bool shared;                    /* written by all ranks together */
 } hdf5_volume;
-
-static pthread_mutex_t library = PTHREAD_MUTEX_INITIALIZER;
-
-/* Takes the lock; switches HDF5's own printing of errors off and registers our filter (both idempotent). */
-static exa_status enter(void) {
-    exa_status st;
-
-    pthread_mutex_lock(&library);
-    H5Eset_auto2(H5E_DEFAULT, NULL, NULL);
-    st = H5Zfilter_avail(EXA_ZSTD_FILTER_ID) > 0 ? EXA_OK : exa_zstd_filter_register();
-    if (st != EXA_OK) pthread_mutex_unlock(&library);
-    return st;
-}
-
-static void leave(void) {
-    pthread_mutex_unlock(&library);
-}
 
 /* ---- opening ------------------------------------------------------------------------------------------------- */
 
@@ -85,11 +70,11 @@ exa_status exa_volume_hdf5_list(const char *path, exa_volume_list *list) {
 
     EXA_CHECK(strlen(path) < sizeof v.path, EXA_ERR_RANGE, "the path is too long (%zu bytes)", strlen(path));
     memcpy(v.path, path, strlen(path) + 1);
-    EXA_TRY(enter());
+    EXA_TRY(exa_hdf5_enter());
     st = open_file(&v);
     if (st == EXA_OK) st = exa_hdf5_list(v.file, path, list);
     if (v.file >= 0) H5Fclose(v.file);
-    leave();
+    exa_hdf5_leave();
     return st;
 }
 
@@ -291,10 +276,10 @@ static bool close_ids(hdf5_volume *v) {
 static void close_volume(void *self) {
     hdf5_volume *v = self;
 
-    pthread_mutex_lock(&library);
+    exa_hdf5_lock();
     close_ids(v);
     if (v->temporary[0]) unlink(v->temporary);
-    leave();
+    exa_hdf5_leave();
     free(v);
 }
 
@@ -314,10 +299,10 @@ exa_status exa_volume_hdf5_open(const char *path, const char *dataset, exa_volum
     exa_status st;
 
     EXA_TRY(new_self(path, dataset, &v));
-    st = enter();
+    st = exa_hdf5_enter();
     if (st == EXA_OK) {
         st = open_all(v, info);
-        leave();
+        exa_hdf5_leave();
     }
     if (st == EXA_OK) {
         *self = v;
@@ -327,18 +312,38 @@ exa_status exa_volume_hdf5_open(const char *path, const char *dataset, exa_volum
     return st;
 }
 
+/* What fails on one of the ranks that write together fails on all. */
+static exa_status agree(const hdf5_volume *v, exa_status st) {
+    return v->shared ? exa_comm_agree(st) : st;
+}
+
 /* ---- creating ------------------------------------------------------------------------------------------------ */
 
+/* All ranks must name the same file: rank 0's process number is in it. */
+static exa_status name_temporary(hdf5_volume *v) {
+    exa_status st;
+
+    if (!v->shared) return exa_file_temporary_name(v->temporary, v->path);
+    st = exa_comm_rank() == 0 ? exa_file_temporary_name(v->temporary, v->path) : EXA_OK;
+    EXA_TRY(exa_comm_agree(st));
+    return exa_comm_broadcast(v->temporary, sizeof v->temporary);
+}
+
 static exa_status create_file(hdf5_volume *v) {
+    hid_t list = H5P_DEFAULT;
+    exa_status st = EXA_OK;
+
     EXA_CHECK(!exa_file_is_directory(v->path), EXA_ERR_CONFIG, "cannot write '%s': it is a folder", v->path);
-    EXA_TRY(exa_file_temporary_name(v->temporary, v->path));
-    v->file = H5Fcreate(v->temporary, H5F_ACC_TRUNC, H5P_DEFAULT, H5P_DEFAULT);
-    if (v->file < 0) {
-        exa_status st = EXA_HDF5_FAIL(EXA_ERR_IO, "cannot create '%s'", v->temporary);
-        v->temporary[0] = '\0';
-        return st;
+    EXA_TRY(name_temporary(v));
+    if (v->shared) {
+        list = H5Pcreate(H5P_FILE_ACCESS);
+        H5Pset_fapl_mpio(list, MPI_COMM_WORLD, MPI_INFO_NULL);
     }
-    return EXA_OK;
+    v->file = H5Fcreate(v->temporary, H5F_ACC_TRUNC, H5P_DEFAULT, list);
+    if (v->file < 0) st = EXA_HDF5_FAIL(EXA_ERR_IO, "cannot create '%s'", v->temporary);
+    if (v->shared) H5Pclose(list);
+    if (st != EXA_OK) v->temporary[0] = '\0';
+    return st;
 }
 
 /* No time stamps, so that equal voxels make equal files. */
@@ -413,10 +418,11 @@ exa_status exa_volume_hdf5_create(const char *path, const char *dataset, const e
     exa_status st;
 
     EXA_TRY(new_self(path, dataset, &v));
-    st = enter();
+    v->shared = options->shared && exa_comm_size() > 1;
+    st = exa_hdf5_enter();
     if (st == EXA_OK) {
-        st = create_all(v, options, info);
-        leave();
+        st = agree(v, create_all(v, options, info));
+        exa_hdf5_leave();
     }
     if (st != EXA_OK) {
         close_volume(v);
@@ -433,20 +439,22 @@ exa_status exa_volume_hdf5_create(const char *path, const char *dataset, const e
 
 static exa_status commit(void *self) {
     hdf5_volume *v = self;
+    const bool mine = !v->shared || exa_comm_rank() == 0;
     exa_status st = EXA_OK;
 
-    EXA_TRY(enter());
+    EXA_TRY(exa_hdf5_enter());
     if (H5Fflush(v->file, H5F_SCOPE_GLOBAL) < 0)
         st = EXA_HDF5_FAIL(EXA_ERR_IO, "cannot write '%s' to disk", v->temporary);
     if (!close_ids(v) && st == EXA_OK) st = EXA_HDF5_FAIL(EXA_ERR_IO, "cannot close '%s'", v->temporary);
-    if (st == EXA_OK) {
+    st = agree(v, st);
+    if (mine && st == EXA_OK) {
         st = exa_file_commit(v->temporary, v->path);
-    } else {
+    } else if (mine) {
         unlink(v->temporary);
     }
     v->temporary[0] = '\0';
-    leave();
-    return st;
+    exa_hdf5_leave();
+    return agree(v, st);
 }
 
 /* ---- voxels and attributes ----------------------------------------------------------------------------------- */
@@ -463,15 +471,23 @@ static exa_status transfer(hdf5_volume *v, const exa_box *box, void *into, const
     const hsize_t start[3] = {(hsize_t)box->start[0], (hsize_t)box->start[1], (hsize_t)box->start[2]};
     const hsize_t count[3] = {(hsize_t)box->shape[0], (hsize_t)box->shape[1], (hsize_t)box->shape[2]};
     hid_t space = H5Dget_space(v->dataset), memory = H5Screate_simple(3, count, NULL);
+    hid_t list = v->shared ? H5Pcreate(H5P_DATASET_XFER) : H5P_DEFAULT;
     exa_status st = EXA_OK;
     herr_t rc = space < 0 || memory < 0 ? -1 : 0;
 
+    if (v->shared) H5Pset_dxpl_mpio(list, H5FD_MPIO_COLLECTIVE); /* HDF5 wants it where there are filters */
+
     exa_zstd_filter_expect(v->expected_chunk_bytes);
-    if (rc >= 0) rc = H5Sselect_hyperslab(space, H5S_SELECT_SET, start, NULL, count, NULL);
+    if (rc >= 0 && count[0] * count[1] * count[2] == 0) {
+        rc = H5Sselect_none(space) < 0 || H5Sselect_none(memory) < 0 ? -1 : 0;
+    } else if (rc >= 0) {
+        rc = H5Sselect_hyperslab(space, H5S_SELECT_SET, start, NULL, count, NULL);
+    }
     if (rc >= 0 && into) rc = H5Dread(v->dataset, v->memory_type, memory, space, H5P_DEFAULT, into);
-    if (rc >= 0 && from) rc = H5Dwrite(v->dataset, v->memory_type, memory, space, H5P_DEFAULT, from);
+    if (rc >= 0 && from) rc = H5Dwrite(v->dataset, v->memory_type, memory, space, list, from);
     if (rc < 0) st = describe_failure(v, box, into ? "read" : "write");
     exa_zstd_filter_expect(0);
+    if (v->shared) H5Pclose(list);
     if (memory >= 0) H5Sclose(memory);
     if (space >= 0) H5Sclose(space);
     return st;
@@ -497,18 +513,19 @@ static exa_status read_box(void *self, const exa_box *box, void *data) {
     hdf5_volume *v = self;
     exa_status st;
 
-    EXA_TRY(enter());
+    EXA_TRY(exa_hdf5_enter());
     st = transfer(v, box, data, NULL);
-    leave();
+    exa_hdf5_leave();
     return st == EXA_OK && v->is_signed ? check_signs(v, box, data) : st;
 }
 
 static exa_status write_box(void *self, const exa_box *box, const void *data) {
+    const char nothing = 0; /* of a rank that takes part without a voxel */
     exa_status st;
 
-    EXA_TRY(enter());
-    st = transfer(self, box, NULL, data);
-    leave();
+    EXA_TRY(exa_hdf5_enter());
+    st = agree(self, transfer(self, box, NULL, data ? data : &nothing));
+    exa_hdf5_leave();
     return st;
 }
 
@@ -517,7 +534,7 @@ static exa_status set_text(void *self, const char *name, const char *text) {
     hid_t type, space, attribute;
     exa_status st = EXA_OK;
 
-    EXA_TRY(enter());
+    EXA_TRY(exa_hdf5_enter());
     type = H5Tcopy(H5T_C_S1);
     H5Tset_size(type, strlen(text) + 1);
     H5Tset_cset(type, H5T_CSET_UTF8);
@@ -528,25 +545,25 @@ static exa_status set_text(void *self, const char *name, const char *text) {
     if (attribute >= 0) H5Aclose(attribute);
     H5Sclose(space);
     H5Tclose(type);
-    leave();
+    exa_hdf5_leave();
     return st;
 }
 
 static exa_status set_doubles(void *self, const char *name, const double *values, int count) {
     exa_status st;
 
-    EXA_TRY(enter());
+    EXA_TRY(exa_hdf5_enter());
     st = write_doubles(self, name, values, count);
-    leave();
+    exa_hdf5_leave();
     return st;
 }
 
 static exa_status get_doubles(void *self, const char *name, double *values, int count, bool *found) {
     exa_status st;
 
-    EXA_TRY(enter());
+    EXA_TRY(exa_hdf5_enter());
     st = read_doubles(self, name, values, count, found);
-    leave();
+    exa_hdf5_leave();
     return st;
 }
 

@@ -1,20 +1,13 @@
-/* Shared by the parts of the HDF5 backend: its error texts and its list of what a file holds. */
+/* Shared by the parts of the HDF5 backend: its list of what a file holds. */
 #ifndef EXA_VOLUME_HDF5_INTERNAL_H
 #define EXA_VOLUME_HDF5_INTERNAL_H
 
 #include "exaconn/box.h"
+#include "exaconn/hdf5_library.h"
 #include "exaconn/status.h"
 #include "exaconn/volume.h"
 
 #include <hdf5.h>
-#include <stdarg.h>
-
-/* Records "<message>: <innermost text of the HDF5 error stack>" and returns the status that the stack suggests:
- * EXA_ERR_CORRUPT if a filter failed, EXA_ERR_IO if the system reported an error, else `otherwise`. Must follow the
- * failed HDF5 call at once: the next call empties the stack. */
-exa_status exa_hdf5_error(exa_status otherwise, const char *file, int line, const char *format, ...)
-    __attribute__((format(printf, 4, 5)));
-#define EXA_HDF5_FAIL(otherwise, ...) exa_hdf5_error((otherwise), __FILE__, __LINE__, __VA_ARGS__)
 
 /* The element type, EXA_DTYPE_NONE for one that is no voxel. *is_signed for the integers that need a sign check. */
 exa_dtype exa_hdf5_dtype(hid_t type, bool *is_signed);

@@ -25,6 +25,7 @@ struct exa_volume {
     char *name;           /* owned */
     exa_volume_info info; /* filled by the backend's open */
     bool writable;        /* being created and not yet committed */
+    bool shared;          /* being created by all ranks together */
     bool committed;       /* nothing but get_info and close from now on */
 };
 

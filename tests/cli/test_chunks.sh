@@ -16,7 +16,7 @@ run=$work/whole/run
 check "four chunks" test "$(number "$run/summary.json" chunks.done)" = 4
 check "pairs were joined" test "$(number "$run/summary.json" chunks.joined)" -gt 0
 check "candidates are listed" test "$(wc -l < "$run/candidates.csv")" -eq $(($(number "$run/summary.json" chunks.candidates) + 1))
-check "joined ones are mutual and marked" test "$(awk -F, '$7 == 1 && $6 == 1' "$run/candidates.csv" | wc -l)" -eq "$(number "$run/summary.json" chunks.joined)"
+check "joined ones are mutual and marked" test "$(awk -F, '$7 == 1 && $6 == 3' "$run/candidates.csv" | wc -l)" -eq "$(number "$run/summary.json" chunks.joined)"
 "$EXACONN" eval "$run/segmentation.h5:/segmentation" "$small_job_volume:/labels" --ignore both --json > "$work/scores"
 cat "$work/scores"
 # Chunks hardly larger than neurites find fewer seeds, so much is left empty or split; but nothing may be merged.
@@ -68,6 +68,36 @@ cp -r "$work/whole" "$work/again" && rm "$work/again/run/summary.json" "$work/ag
 small_job "$work/again" "$chunks" "$quick" '"segmentation": {"probability_map": true, "chunk": [32, 32, 32]}' '"stitching": {"min_fraction": 1}'
 expect 0 'resumed: 4 of 4' 'done in' -- "$EXACONN" run "$work/again/job.json"
 check "fewer pairs are joined" test "$(number "$work/again/run/summary.json" chunks.joined)" -lt "$(number "$run/summary.json" chunks.joined)"
+
+# Stitched again from the stored candidates: as the run itself with these thresholds, or as it was without any.
+stitched() { # stitched FOLDER LIKE: the same tables and voxels
+    for table in segments supervoxels candidates attempts; do check "$1: $table as in $2" cmp "$2/$table.csv" "$1/$table.csv"; done
+    expect 0 '"voi_bits": 0,' -- "$EXACONN" eval "$1/segmentation.h5:/segmentation" "$2/segmentation.h5:/segmentation" --ignore none --json
+}
+expect 0 'stitched' 'done in' -- "$EXACONN" stitch "$run" --min-fraction 1 -o "$work/stitched-1"
+stitched "$work/stitched-1" "$work/again/run"
+expect 0 'stitched' -- "$EXACONN" stitch "$run" -o "$work/stitched"
+stitched "$work/stitched" "$run"
+expect 0 'complete' -- "$EXACONN" status "$work/stitched"
+joined_largest() { awk -F, 'NR > 1 && $12 > 1 && $2 > m { m = $2 } END { print m + 0 }' "$1/segments.csv"; } # of several supervoxels
+largest=$(joined_largest "$run")
+expect 0 'were refused' -- "$EXACONN" stitch "$run" --max-voxels $((largest - 1)) -o "$work/capped"
+check "no joined segment is larger" test "$(joined_largest "$work/capped")" -lt "$largest"
+check "what is refused is not joined" test "$(awk -F, '$7 == 0 && $8 == 1' "$work/capped/candidates.csv" | wc -l)" -eq "$(number "$work/capped/summary.json" chunks.refused)"
+check "every voxel is in the table" test "$(awk -F, 'NR > 1 { s += $2 } END { print s }' "$run/segments.csv")" -eq "$(awk -F, 'NR > 1 { s += $4 } END { print s }' "$run/supervoxels.csv")"
+expect 2 'where to' -- "$EXACONN" stitch "$run"
+expect 1 'no run directory' -- "$EXACONN" stitch "$work/absent" -o "$work/x"
+expect 2 'not between 0 and 1' -- "$EXACONN" stitch "$run" -t 1.5 -o "$work/x"
+expect 2 'another job' 'min_voxels' -- "$EXACONN" stitch "$run" --min-voxels 7 -o "$work/stitched"
+cp -r "$work/whole/run" "$work/torn"
+sed -i '2d' "$work/torn/candidates.csv"
+expect 4 'candidates.csv' 'summary.json says' -- "$EXACONN" stitch "$work/torn" -o "$work/x1"
+cp "$run/candidates.csv" "$work/torn/" && sed -i '2s/,/,9/' "$work/torn/candidates.csv"
+expect 4 'no candidate of this run' -- "$EXACONN" stitch "$work/torn" -o "$work/x2"
+rm -r "$work/torn/journals/"*.journal
+expect 1 'only 0 of 4 chunks' -- "$EXACONN" stitch "$work/torn" -o "$work/x3"
+check "nothing looks complete" test ! -e "$work/x1/summary.json" -a ! -e "$work/x2/summary.json" -a ! -e "$work/x3/summary.json"
+
 find "$work/again/run/journals" -name '*.journal' -exec truncate -s 64 {} +
 rm "$work/again/run/summary.json" "$work/again/run/segmentation.h5"
 small_job "$work/again" '"chunks": {"shape": [56, 56, 40], "halo": [9, 9, 9]}' "$quick"

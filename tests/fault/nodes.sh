@@ -6,6 +6,7 @@
 #
 #   tests/fault/nodes.sh [ROUNDS]      default 1; needs root and `ip netns`
 . "$EXACONN_SOURCE_DIR/tests/test_lib.sh"
+. "$EXACONN_SOURCE_DIR/tests/fault/fault_lib.sh"
 export ASAN_OPTIONS=${ASAN_OPTIONS:-}:detect_leaks=0 EXACONN
 for tool in mpirun ip unshare; do
     command -v $tool >/dev/null || { echo "SKIP: no $tool" >&2; exit 77; }
@@ -89,9 +90,7 @@ judge() {
     wait $pid; rc=$?
     check "$what: supervised to its end ($rc)" test $rc -eq 0 || tail -n 40 "$folder/out"
     for p in "$@"; do check "$what: says '$p'" grep -Eq -- "$p" "$folder/out" || tail -n 40 "$folder/out"; done
-    check "$what: the same segmentation" python3 "$EXACONN_SOURCE_DIR/tests/fault/journals.py" same "$work/whole/run/segmentation.h5" "$folder/run/segmentation.h5"
-    check "$what: the same attempts" cmp "$work/whole/run/attempts.csv" "$folder/run/attempts.csv"
-    check "$what: the same candidates" cmp "$work/whole/run/candidates.csv" "$folder/run/candidates.csv"
+    same_run "$work/whole" "$folder" "$what"
 }
 for round in $(seq "$rounds"); do
     start "node$round"

@@ -14,7 +14,7 @@ expect 0 'chunks: 2 x 2 x 2' 'done in' -- "$EXACONN" run "$work/one/job.json"
 # same FOLDER WHAT
 same() {
     check "$2: the same attempts" cmp "$work/one/run/attempts.csv" "$1/run/attempts.csv"
-    check "$2: the same candidates" cmp "$work/one/run/candidates.csv" "$1/run/candidates.csv"
+    for table in candidates segments supervoxels; do check "$2: the same $table" cmp "$work/one/run/$table.csv" "$1/run/$table.csv"; done
     expect 0 '"voi_bits": 0,' -- "$EXACONN" eval "$1/run/segmentation.h5:/segmentation" "$work/one/run/segmentation.h5:/segmentation" --ignore none --json
     expect 0 '"voi_bits": 0,' -- "$EXACONN" eval "$1/run/probability.h5:/probability" "$work/one/run/probability.h5:/probability" --ignore none --json
     check "$2: nothing is missing or twice in the attempts" test "$(wc -l < "$1/run/attempts.csv")" -eq "$(wc -l < "$work/one/run/attempts.csv")"
@@ -27,6 +27,10 @@ for n in 1 2 3 4; do
 done
 check "each rank has a journal" test "$(find "$work/n4/run/journals" -name '*.journal' | wc -l)" -eq 4
 expect 0 'complete already' -- mpirun -n 2 "$EXACONN" run "$work/n2/job.json"
+
+expect 0 'stitched' -- mpirun -n 3 "$EXACONN" stitch "$work/n2/run" --threshold 0.9 -o "$work/stitched3"
+expect 0 'stitched' -- "$EXACONN" stitch "$work/n4/run" --threshold 0.9 -o "$work/stitched1"
+for table in candidates segments supervoxels attempts; do check "stitched again by 3: the same $table" cmp "$work/stitched1/$table.csv" "$work/stitched3/$table.csv"; done
 
 # The whole job is killed again and again, and goes on with another number of ranks.
 job "$work/killed"

@@ -28,7 +28,7 @@ static int tear_down(void **state) {
 
 static exa_chunk_store *open_store(void) {
     exa_chunk_store *s = NULL;
-    assert_ok(exa_chunk_store_open(folder, RUN, &grid, true, &s));
+    assert_ok(exa_chunk_store_open(folder, NULL, RUN, &grid, true, &s));
     assert_ok(exa_chunk_store_begin(s, exa_chunk_store_next_epoch(s), 0, 1));
     return s;
 }
@@ -96,7 +96,7 @@ static void chunks_stay_over_starts(void **state) {
     put(s, 3); /* again: harmless, and counted once */
     assert_int_equal(exa_chunk_store_count(s), 16);
     exa_chunk_store_close(&s);
-    assert_fails(EXA_ERR_CHECKPOINT, "another run", exa_chunk_store_open(folder, OTHER, &grid, true, &s));
+    assert_fails(EXA_ERR_CHECKPOINT, "another run", exa_chunk_store_open(folder, NULL, OTHER, &grid, true, &s));
 }
 
 /* A byte changed anywhere: at most one chunk is gone, all others are as they were, and it can be put again. */

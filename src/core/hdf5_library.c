@@ -1,8 +1,36 @@
-/* HDF5's error stack, reduced to the sentence that matters: the innermost one, where the cause is. */
-#include "volume_hdf5_internal.h"
+/* One lock around HDF5, and HDF5's error stack reduced to the sentence that matters: the innermost one, where the
+ * cause is. */
+#include "exaconn/hdf5_library.h"
 
+#include "exaconn/zstd_filter.h"
+
+#include <hdf5.h>
+#include <pthread.h>
+#include <stdarg.h>
 #include <stdio.h>
 #include <string.h>
+
+static pthread_mutex_t library = PTHREAD_MUTEX_INITIALIZER;
+
+void exa_hdf5_lock(void) {
+    pthread_mutex_lock(&library);
+}
+
+exa_status exa_hdf5_enter(void) {
+    exa_status st;
+
+    pthread_mutex_lock(&library);
+    H5Eset_auto2(H5E_DEFAULT, NULL, NULL);
+    st = H5Zfilter_avail(EXA_ZSTD_FILTER_ID) > 0 ? EXA_OK : exa_zstd_filter_register();
+    if (st != EXA_OK) pthread_mutex_unlock(&library);
+    return st;
+}
+
+void exa_hdf5_leave(void) {
+    pthread_mutex_unlock(&library);
+}
+
+/* ---- errors -------------------------------------------------------------------------------------------------- */
 
 typedef struct innermost {
     char text[512];
