@@ -16,10 +16,10 @@ extern "C" {
 /* Exit codes, documented in --help and docs/cli.md. */
 enum {
     EXA_EXIT_OK = 0,
-    EXA_EXIT_FAILURE = 1,    /* it was tried and failed (i/o, memory, device) */
-    EXA_EXIT_USAGE = 2,      /* command line or job file wrong; nothing was begun */
-    EXA_EXIT_INCOMPLETE = 3, /* finished, but chunks failed; they are listed */
-    EXA_EXIT_BAD_INPUT = 4,  /* a file's content is wrong or corrupt */
+    EXA_EXIT_FAILURE = 1,     /* it was tried and failed (i/o, memory, device) */
+    EXA_EXIT_USAGE = 2,       /* command line or job file wrong; nothing was begun */
+    EXA_EXIT_INCOMPLETE = 3,  /* finished, but chunks failed; they are listed */
+    EXA_EXIT_BAD_INPUT = 4,   /* a file's content is wrong or corrupt */
     EXA_EXIT_INTERRUPTED = 5, /* stopped by a signal; the same command begins again */
     EXA_EXIT_RANK_LOST = 6    /* a process died; what is finished is kept, the same command goes on */
 };

@@ -11,7 +11,8 @@ extern "C" {
 
 /* Reads, segments, writes. On an interrupted run directory of the same job it begins again, or goes on if the job
  * is cut into chunks; on a complete one it says so and returns EXA_OK. SIGINT and SIGTERM end it with
- * EXA_ERR_CANCELLED and nothing that looks complete; EXA_ERR_INCOMPLETE if chunks failed. Collective over all
+ * EXA_ERR_CANCELLED and nothing that looks complete; EXA_ERR_INCOMPLETE if chunks failed; EXA_ERR_RANK_LOST if a
+ * rank died meanwhile, after which nothing collective may be called (exa_comm_is_abandoned). Collective over all
  * ranks, which the caller started by exa_comm_init; more than one need a job cut into chunks. Not thread safe
  * (signal handlers, log file). */
 exa_status exa_run(const exa_job *job);

@@ -50,6 +50,8 @@ expect 0 '"files": \["job.json"\]' -- "$EXACONN" info --json "$work/run"
 echo '{"state": "failed"}' > "$work/run/status.json"
 expect 0 'state +failed' -- "$EXACONN" info "$work/run"
 expect 0 'run: failed' -- "$EXACONN" status "$work/run"
+expect 0 'run: failed' -- "$EXACONN" status --watch --every 0.1 "$work/run"
+expect 2 'every 0' -- "$EXACONN" status --every 0 "$work/run"
 echo '{"state": "running"}' > "$work/run/status.json" # and no process holds the lock
 expect 0 'state +interrupted' -- "$EXACONN" info "$work/run"
 echo '{"state": ' > "$work/run/status.json"

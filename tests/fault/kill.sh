@@ -5,8 +5,9 @@
 #
 #   tests/fault/kill.sh [RUNS_WITH_A_RANK_KILLED [RUNS_WITH_THE_JOB_KILLED [SEED]]]      default 4 2; long 50 20
 #
-# By hand: EXACONN=build/default/exaconn EXACONN_SOURCE_DIR=$PWD tests/fault/kill.sh 50 20
+# By hand: EXACONN=build/default/exaconn EXACONN_FIXTURE=build/default/tests/make_fixture EXACONN_SOURCE_DIR=$PWD tests/fault/kill.sh 50 20
 . "$EXACONN_SOURCE_DIR/tests/test_lib.sh"
+. "$EXACONN_SOURCE_DIR/tests/fault/fault_lib.sh"
 export ASAN_OPTIONS=${ASAN_OPTIONS:-}:detect_leaks=0 EXACONN
 command -v mpirun >/dev/null || { echo "SKIP: no mpirun" >&2; exit 77; }
 [ -z "${EXACONN_SANITIZE:-}" ] || { echo "SKIP: under the sanitizers a run takes minutes" >&2; exit 77; }
@@ -37,15 +38,10 @@ wait_somewhere() {
     sleep "0.$(printf %03d $ms)"
 }
 
-# same FOLDER WHAT
-same() {
-    check "$2: the same segmentation" "$EXACONN_FIXTURE" same "$work/whole/run/segmentation.h5:/segmentation" "$1/run/segmentation.h5:/segmentation"
-    check "$2: the same attempts" cmp "$work/whole/run/attempts.csv" "$1/run/attempts.csv"
-    for table in candidates segments supervoxels; do check "$2: the same $table" cmp "$work/whole/run/$table.csv" "$1/run/$table.csv"; done
-}
-
-late=0 # kills that came after the end
-for i in $(seq "$ranks_killed"); do
+late=0 # runs that had ended when the kill came: they are checked too, but do not count
+killed=0
+for i in $(seq $((2 * ranks_killed + 5))); do
+    [ "$killed" -lt "$ranks_killed" ] || break
     folder=$work/r$i
     job "$folder"
     "$supervise" -n 3 --grace 5 "$folder/job.json" >"$folder/out" 2>&1 & pid=$!
@@ -62,14 +58,18 @@ for i in $(seq "$ranks_killed"); do
     fi
     wait $pid; rc=$?
     check "rank $victim killed ($i): supervised to its end ($rc)" test $rc -eq 0 || tail -n 20 "$folder/out"
-    [ "$victim" != none ] || late=$((late + 1))
-    same "$folder" "rank $victim killed ($i)"
+    if [ "$victim" = none ]; then late=$((late + 1)); else killed=$((killed + 1)); fi
+    same_run "$work/whole" "$folder" "rank $victim killed ($i)"
     check "rank $victim killed ($i): nothing twice" python3 "$judge" again "$folder/run" "$folder/before" "$victim"
     check "rank $victim killed ($i): nobody is left" test -z "$(ranks_of "$folder")"
     [ "$failures" -gt 0 ] || rm -rf "$folder"
 done
 
-for i in $(seq "$jobs_killed"); do
+check "$ranks_killed kills of a rank hit one" test "$killed" -eq "$ranks_killed"
+
+killed=0
+for i in $(seq $((2 * jobs_killed + 5))); do
+    [ "$killed" -lt "$jobs_killed" ] || break
     folder=$work/j$i
     job "$folder"
     setsid mpirun -n $((2 + RANDOM % 3)) "$EXACONN" run "$folder/job.json" >"$folder/out" 2>&1 & pid=$!
@@ -79,11 +79,12 @@ for i in $(seq "$jobs_killed"); do
     kill -KILL -- -$pid "${ranks[@]}" 2>/dev/null
     wait $pid 2>/dev/null
     for _ in $(seq 100); do [ -z "$(ranks_of "$folder")" ] && break; sleep 0.05; done
-    [ "${#ranks[@]}" -gt 0 ] || late=$((late + 1))
+    if [ "${#ranks[@]}" -eq 0 ]; then late=$((late + 1)); else killed=$((killed + 1)); fi
     expect 0 'done in|complete already' -- mpirun -n $((1 + RANDOM % 4)) "$EXACONN" run "$folder/job.json"
-    same "$folder" "all killed ($i)"
+    same_run "$work/whole" "$folder" "all killed ($i)"
     check "all killed ($i): nothing twice" python3 "$judge" again "$folder/run" "$folder/before" all
     [ "$failures" -gt 0 ] || rm -rf "$folder"
 done
-echo "killed: a rank in $ranks_killed runs, the whole job in $jobs_killed; $late of these kills came after the end"
+check "$jobs_killed kills of the job hit it" test "$killed" -eq "$jobs_killed"
+echo "killed: a rank in $ranks_killed runs, the whole job in $jobs_killed; $late runs more had ended before the kill came"
 finish

@@ -6,6 +6,7 @@
 #
 #   tests/fault/nodes.sh [ROUNDS]      default 1; needs root and `ip netns`
 . "$EXACONN_SOURCE_DIR/tests/test_lib.sh"
+. "$EXACONN_SOURCE_DIR/tests/fault/fault_lib.sh"
 export ASAN_OPTIONS=${ASAN_OPTIONS:-}:detect_leaks=0 EXACONN
 for tool in mpirun ip unshare; do
     command -v $tool >/dev/null || { echo "SKIP: no $tool" >&2; exit 77; }
@@ -89,9 +90,7 @@ judge() {
     wait $pid; rc=$?
     check "$what: supervised to its end ($rc)" test $rc -eq 0 || tail -n 40 "$folder/out"
     for p in "$@"; do check "$what: says '$p'" grep -Eq -- "$p" "$folder/out" || tail -n 40 "$folder/out"; done
-    check "$what: the same segmentation" "$EXACONN_FIXTURE" same "$work/whole/run/segmentation.h5:/segmentation" "$folder/run/segmentation.h5:/segmentation"
-    check "$what: the same attempts" cmp "$work/whole/run/attempts.csv" "$folder/run/attempts.csv"
-    for table in candidates segments supervoxels; do check "$what: the same $table" cmp "$work/whole/run/$table.csv" "$folder/run/$table.csv"; done
+    same_run "$work/whole" "$folder" "$what"
 }
 for round in $(seq "$rounds"); do
     start "node$round"

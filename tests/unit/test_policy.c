@@ -319,7 +319,12 @@ static void memory_decides_who_can(void **state) {
     assert_int_equal(exa_policy_get_state(p), EXA_POLICY_RUNNING);
     assert_ok(exa_policy_take(p, 1, 1, l, 4, &n));
     assert_true(n == 1 && l[0].id == 1);
+    assert_true(exa_policy_get_worker(p, 1).alive && exa_policy_get_worker(p, 1).in_hand == 1);
+    assert_true(exa_policy_get_worker(p, 0).speed > 0 && exa_policy_get_worker(p, 0).in_hand == 0);
+    assert_false(exa_policy_get_worker(p, 2).known);
     exa_policy_dead(p, 1);
+    assert_true(exa_policy_get_worker(p, 1).known && !exa_policy_get_worker(p, 1).alive);
+    assert_int_equal(exa_policy_get_worker(p, 1).in_hand, 0);
     assert_int_equal(exa_policy_get_state(p), EXA_POLICY_BLOCKED);
     assert_int_equal(exa_policy_done(p, 1, l[0].item, 2, NULL), EXA_POLICY_DUPLICATE);
     exa_policy_destroy(&p);
