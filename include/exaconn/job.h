@@ -115,7 +115,8 @@ typedef struct exa_job {
         exa_job_backend backend;
         exa_job_kernel kernel;
         exa_isa isa;
-        int64_t threads; /* 0 = auto */
+        int64_t threads;            /* 0 = auto */
+        int64_t canvases, prefetch; /* chunks in flight, and read ahead */
         exa_job_switch bind;
         double memory_limit_gib; /* 0 = what the machine has */
     } compute;

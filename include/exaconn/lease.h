@@ -1,8 +1,8 @@
 /* Work of any kind shared out among the ranks, by leases: rank 0 knows what is left (exaconn/policy.h), every rank
- * asks it ahead of need, works in a thread of its own, and says what became of each item.
+ * asks it ahead of need, works in threads of its own, and says what became of each item.
  *
  * Only point-to-point messages are used, and only by the thread that calls; it sleeps when there is nothing to do.
- * On one rank there are no messages and no thread.
+ * On one rank there are no messages.
  *
  * Every rank shows rank 0 that it lives by heartbeats, and rank 0 answers. A rank that was silent for the time-out
  * is dead for good: its items go to others, and the work goes on. After a death nothing collective may be called
@@ -18,17 +18,22 @@ extern "C" {
 #endif
 
 typedef struct exa_lease exa_lease;
+typedef struct exa_lease_task exa_lease_task; /* an item in work */
 
-/* Does the item `id`, in the rank's working thread, one at a time. EXA_ERR_CANCELLED gives it back undone. */
-typedef exa_status exa_lease_body(exa_lease *lease, uint64_t id, void *context);
+/* Does the item `id`, in one of the rank's working threads; each does one at a time. EXA_ERR_CANCELLED gives it
+ * back undone. */
+typedef exa_status exa_lease_body(exa_lease_task *task, uint64_t id, void *context);
 
-/* Called again and again in the calling thread of every rank, at least ten times a second on several ranks; on one
- * rank before each item. An error ends the work of all ranks: EXA_ERR_CANCELLED for a signal. `counters` is NULL
- * but on rank 0. */
+/* Called again and again in the calling thread of every rank, at least ten times a second. An error ends the work
+ * of all ranks: EXA_ERR_CANCELLED for a signal. `counters` is NULL but on rank 0. */
 typedef exa_status exa_lease_tick(const exa_lease *lease, const exa_policy_counters *counters, void *context);
 
-/* For the body: whether to stop, because another rank was faster or all work ends. */
-bool exa_lease_cancelled(const exa_lease *lease);
+/* For the body: whether to stop, because another rank was faster or all work ends; and which of the rank's working
+ * threads this is, from 0. */
+bool exa_lease_cancelled(const exa_lease_task *task);
+int exa_lease_thread(const exa_lease_task *task);
+
+#define EXA_LEASE_THREADS_MOST 64
 
 typedef struct exa_lease_failure {
     uint64_t id;
@@ -68,6 +73,7 @@ typedef struct exa_lease_work {
     const exa_policy_item *items; /* on rank 0, as `count` and `options` */
     size_t count;
     const exa_policy_options *options;
+    int threads;           /* that work on this rank, each on an item; 0 = 1 */
     uint64_t memory_bytes; /* that this rank has */
     double timeout_s;      /* of heartbeats; 0 = 60 */
     exa_lease_body *body;

@@ -335,7 +335,16 @@ exa_status exa_plan_grid(const exa_job *job, const exa_inputs *in, exa_chunk_gri
                                (uint64_t)(voxels / (least_segment > 1 ? least_segment : 1)), grid);
 }
 
-/* Rank 0 holds the labels of two chunks and the ids of the largest overlap, twice. */
+/* Chunks in flight beside the first, and others that were read ahead or are being written. */
+static void plan_crew(const exa_job *job, const exa_inputs *chunk, exa_plan *plan) {
+    uint64_t voxels = (uint64_t)chunk->voxels, mask = job->mask.volume || job->skip_zero_raw ? voxels : 0;
+    uint64_t one = plan->peak_bytes - plan->network_bytes - EXA_PLAN_PROGRAM_BYTES;
+
+    plan->peak_bytes +=
+        (uint64_t)(job->compute.canvases - 1) * one + (uint64_t)job->compute.prefetch * (plan->raw_bytes + mask);
+}
+
+/* Each rank holds the labels of two chunks and the ids of the largest overlap, twice. */
 static void plan_stitching(const exa_inputs *chunk, const exa_chunk_grid *grid, exa_plan *plan) {
     uint64_t most = 0, bytes;
 
@@ -355,7 +364,9 @@ exa_status exa_plan_chunk(const exa_job *job, const exa_inputs *in, const exa_ch
     exa_chunk_grid_shape_max(grid, chunk.box.shape);
     EXA_TRY(exa_box_voxels(&chunk.box, &chunk.voxels));
     exa_plan_make(job, &chunk, threads, plan);
-    if (job->chunks.shape.given) plan_stitching(&chunk, grid, plan);
+    if (!job->chunks.shape.given) return EXA_OK;
+    plan_crew(job, &chunk, plan);
+    plan_stitching(&chunk, grid, plan);
     return EXA_OK;
 }
 

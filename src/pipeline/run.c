@@ -46,7 +46,7 @@ bool exa_run_is_stopped(void) {
 }
 
 exa_status exa_run_check_stop(const exa_run_work *w) {
-    if (w->lease && exa_lease_cancelled(w->lease)) return EXA_FAIL(EXA_ERR_CANCELLED, "not needed any more");
+    if (w->task && exa_lease_cancelled(w->task)) return EXA_FAIL(EXA_ERR_CANCELLED, "not needed any more");
     if (stop_signal && w->store)
         return EXA_FAIL(EXA_ERR_CANCELLED, "stopped by signal %d (%s). Hint: the same command goes on there",
                         (int)stop_signal, strsignal((int)stop_signal));
@@ -167,37 +167,27 @@ exa_canvas_counters exa_run_counters(const exa_run_work *w) {
     return sum;
 }
 
-/* After each step. With several ranks the progress is told by the thread that hears from them. */
+/* After each step of a run without chunks. */
 static exa_status tick(void *context) {
     exa_run_work *w = context;
-    exa_error error;
-    exa_status st;
+    const exa_canvas_counters c = exa_run_counters(w);
+    const exa_progress_state state = {.seeds_done = (int64_t)exa_canvas_seeds_done(w->canvas),
+                                      .seeds = (int64_t)exa_canvas_seed_count(w->canvas),
+                                      .objects = c.objects,
+                                      .steps = c.steps,
+                                      .steps_expected = w->plan.steps,
+                                      .voxels_filled = c.voxels_segmented + c.voxels_initial,
+                                      .voxels = w->inputs.voxels};
 
-    if (exa_comm_size() == 1) {
-        const exa_canvas_counters c = exa_run_counters(w);
-        const exa_progress_state state = {.chunks_done = (int64_t)w->chunks_done,
-                                          .chunks_resumed = (int64_t)w->chunks_resumed,
-                                          .chunks = w->store ? (int64_t)w->grid.chunks : 0,
-                                          .seeds_done = (int64_t)exa_canvas_seeds_done(w->canvas),
-                                          .seeds = (int64_t)exa_canvas_seed_count(w->canvas),
-                                          .objects = c.objects,
-                                          .steps = c.steps,
-                                          .steps_expected = w->plan.steps,
-                                          .voxels_filled = c.voxels_segmented + c.voxels_initial,
-                                          .voxels = w->inputs.voxels};
-        exa_progress_update(w->progress, &state);
-    }
-    st = exa_run_check_stop(w);
-    if (st != EXA_OK) error = *exa_error_last();
-    exa_run_keep_parts(w, st != EXA_OK);
-    return st == EXA_OK ? EXA_OK : exa_error_restore(&error);
+    exa_progress_update(w->progress, &state);
+    return exa_run_check_stop(w);
 }
 
 exa_status exa_run_begin_progress(exa_run_work *w) {
     return exa_progress_create(w->job->progress.interval_s, report_progress, w, &w->progress);
 }
 
-exa_status exa_run_flood(exa_run_work *w) {
+static exa_status flood(exa_run_work *w) {
     exa_flood_times times = {0};
 
     EXA_TRY(exa_flood_run(w->net, &w->canvas, 1, tick, w, &times));
@@ -247,7 +237,7 @@ static exa_status segment_in_one(exa_run_work *w) {
     log_memory("making seeds and canvas");
     EXA_TRY(exa_run_check_stop(w));
     EXA_TRY(exa_run_begin_progress(w));
-    EXA_TRY(exa_run_flood(w));
+    EXA_TRY(flood(w));
     exa_progress_destroy(&w->progress);
     log_memory("flooding");
     w->labelled =

@@ -1,5 +1,5 @@
-/* Chunk after chunk along the curve: read, flood, into the journal. What an earlier start put there is not done
- * again.*/
+/* All chunks along the curve: what an earlier start put into the journals is not done again, the rest is shared out
+ * in rounds with checkpoints between them. run_crew.c does a chunk. */
 #include "run_internal.h"
 
 #include "exaconn/clock.h"
@@ -207,188 +207,7 @@ exa_status exa_run_open_finished_chunks(exa_run_work *w) {
     return exa_chunk_store_share(w->store);
 }
 
-/* ---- details of a chunk: counters and attempts, as integers of 64 bits ----------------------------------------
- */
-
-enum { VERSION = 1, COUNTERS = sizeof(exa_canvas_counters) / sizeof(int64_t), ATTEMPT = 14, HEAD = 4 + COUNTERS };
-
-static void pack_attempt(const exa_attempt *a, int64_t out[ATTEMPT]) {
-    for (int i = 0; i < 3; i++) {
-        out[i] = a->seed[i];
-        out[8 + i] = a->visited.start[i];
-        out[11 + i] = a->visited.shape[i];
-    }
-    out[3] = a->steps;
-    out[4] = a->outcome;
-    out[5] = a->id;
-    out[6] = a->voxels_raw;
-    out[7] = a->voxels_new;
-}
-
-static void unpack_attempt(const int64_t in[ATTEMPT], exa_attempt *a) {
-    for (int i = 0; i < 3; i++) {
-        a->seed[i] = in[i];
-        a->visited.start[i] = in[8 + i];
-        a->visited.shape[i] = in[11 + i];
-    }
-    a->steps = in[3];
-    a->outcome = (exa_outcome)in[4];
-    a->id = (int32_t)in[5];
-    a->voxels_raw = in[6];
-    a->voxels_new = in[7];
-}
-
-/* Integers to little-endian bytes in place, or back: on our machines nothing happens. */
-static void order_bytes(int64_t *values, size_t count) {
-    for (size_t i = 0; i < count; i++) values[i] = (int64_t)exa_load_le64((const unsigned char *)&values[i]);
-}
-
-exa_status exa_run_pack_details(const exa_canvas_counters *counters, const exa_attempt *attempts, size_t count,
-                                int64_t excluded, bool limited, void **details, size_t *size) {
-    size_t words = HEAD + count * ATTEMPT;
-    int64_t *v;
-
-    EXA_TRY(exa_alloc(words, sizeof *v, "the details of a chunk", &v));
-    v[0] = VERSION;
-    v[1] = (int64_t)count;
-    v[2] = excluded;
-    v[3] = limited;
-    memcpy(v + 4, counters, sizeof *counters);
-    for (size_t i = 0; i < count; i++) pack_attempt(&attempts[i], v + HEAD + i * ATTEMPT);
-    order_bytes(v, words);
-    *details = v;
-    *size = words * sizeof *v;
-    return EXA_OK;
-}
-
-exa_status exa_run_read_details(exa_run_work *w, exa_chunkid k, exa_run_details *d) {
-    void *bytes = NULL;
-    int64_t *v;
-    size_t size, words;
-    exa_status st = EXA_OK;
-
-    EXA_TRY(exa_chunk_store_details(w->store, k, &bytes, &size));
-    v = bytes;
-    words = size / sizeof *v;
-    order_bytes(v, words);
-    EXA_CHECK_GOTO(
-        done, words >= HEAD && v[0] == VERSION && v[1] >= 0 && (size_t)v[1] == (words - HEAD) / ATTEMPT,
-        EXA_ERR_FORMAT,
-        "chunk %llu has details that this version does not know. Hint: use the version of exaconn that began "
-        "this run",
-        (unsigned long long)k);
-    *d = (exa_run_details){.attempt_count = (size_t)v[1], .excluded = v[2], .limited = v[3] != 0};
-    memcpy(&d->counters, v + 4, sizeof d->counters);
-    EXA_GOTO(done, exa_alloc(d->attempt_count, sizeof *d->attempts, "the attempts of a chunk", &d->attempts));
-    for (size_t i = 0; i < d->attempt_count; i++) unpack_attempt(v + HEAD + i * ATTEMPT, &d->attempts[i]);
-done:
-    free(bytes);
-    return st;
-}
-
-/* ---- one chunk ----------------------------------------------------------------------------------------------- */
-
-static exa_status put_chunk(exa_run_work *w, exa_chunkid k) {
-    double began = exa_clock_now();
-    exa_chunk_record record = {
-        .chunk = k, .labels = exa_canvas_segmentation(w->canvas), .probability = exa_canvas_probability(w->canvas)};
-    void *details = NULL;
-    size_t count;
-    const exa_attempt *attempts = exa_canvas_attempts(w->canvas, &count);
-    exa_status st = EXA_OK;
-
-    EXA_GOTO(done, exa_run_pack_details(exa_canvas_get_counters(w->canvas), attempts, count, w->excluded_voxels,
-                                        exa_canvas_limit_reached(w->canvas), &details, &record.details_size));
-    record.details = details;
-    EXA_GOTO(done, exa_chunk_store_put(w->store, &record));
-done:
-    free(details);
-    w->times.journal_s += exa_clock_now() - began;
-    return st;
-}
-
-/* A journal that cannot be written (disk full) fails for every chunk: the run ends at once, not chunk by chunk. */
-static exa_status give_up(exa_run_work *w) {
-    if (!atomic_load(&w->fatal_set)) w->fatal = *exa_error_last();
-    atomic_store(&w->fatal_set, true);
-    return EXA_FAIL(EXA_ERR_CANCELLED, "no chunk can be kept any more");
-}
-
-/* Of the chunk's own voxels, so that the halos do not count twice. */
-static int64_t count_excluded(const exa_run_work *w, exa_chunkid k) {
-    const exa_box core = exa_chunk_grid_core(&w->grid, k), *box = &w->inputs.box;
-    int64_t count = 0;
-
-    for (exa_coord row = 0; w->excluded && row < core.shape[0] * core.shape[1]; row++) {
-        const uint8_t *from = w->excluded + exa_box_index(box, core.start[0] + row / core.shape[1],
-                                                          core.start[1] + row % core.shape[1], core.start[2]);
-        for (exa_coord x = 0; x < core.shape[2]; x++) count += from[x];
-    }
-    return count;
-}
-
-static void forget_chunk(exa_run_work *w) {
-    exa_canvas_destroy(&w->canvas);
-    free(w->raw);
-    free(w->excluded);
-    w->raw = NULL;
-    w->excluded = NULL;
-}
-
-static exa_status load_chunk(exa_run_work *w, exa_chunkid k) {
-    EXA_TRY(exa_run_load_raw(w));
-    EXA_TRY(exa_run_load_exclusion(w));
-    w->excluded_voxels = count_excluded(w, k);
-    EXA_TRY(exa_run_check_stop(w));
-    return exa_run_make_canvas(w);
-}
-
-static exa_status flood_chunk(exa_run_work *w, exa_chunkid k) {
-    exa_status st;
-
-    EXA_TRY(load_chunk(w, k));
-    st = exa_run_restore_parts(w, k);
-    if (st == EXA_ERR_FORMAT) { /* half of it may have been taken over */
-        EXA_WARN("chunk %llu begins anew: %s", (unsigned long long)k, exa_error_last()->message);
-        forget_chunk(w);
-        st = load_chunk(w, k);
-    }
-    EXA_TRY(st);
-    EXA_TRY(exa_run_flood(w));
-    if (put_chunk(w, k) != EXA_OK) return give_up(w);
-    w->before = exa_run_counters(w);
-    return EXA_OK;
-}
-
-/* The run's inputs stand for the chunk meanwhile. */
-static exa_status segment_chunk(exa_run_work *w, exa_chunkid k) {
-    const exa_inputs whole = w->inputs;
-    exa_inputs *in = &w->inputs;
-    exa_status st;
-
-    in->box = exa_chunk_grid_box(&w->grid, k);
-    for (int a = 0; a < 3; a++) in->mask.box.start[a] += in->box.start[a] - whole.box.start[a];
-    st = exa_box_voxels(&in->box, &in->voxels);
-    if (st == EXA_OK) st = flood_chunk(w, k);
-    forget_chunk(w);
-    w->inputs = whole;
-    return st == EXA_OK || st == EXA_ERR_CANCELLED ? st
-                                                   : exa_error_context(st, "chunk %llu", (unsigned long long)k);
-}
-
 /* ---- all chunks ---------------------------------------------------------------------------------------------- */
-
-static exa_status lease_body(exa_lease *lease, uint64_t k, void *context) {
-    exa_run_work *w = context;
-    exa_status st;
-
-    w->lease = lease;
-    st = segment_chunk(w, k);
-    w->lease = NULL;
-    if (st == EXA_OK)
-        EXA_DEBUG("chunk %llu of %llu done", (unsigned long long)k, (unsigned long long)w->grid.chunks);
-    return st;
-}
 
 static exa_status lease_tick(const exa_lease *lease, const exa_policy_counters *counters, void *context) {
     exa_run_work *w = context;
@@ -400,10 +219,13 @@ static exa_status lease_tick(const exa_lease *lease, const exa_policy_counters *
     }
     if (atomic_load(&w->fatal_set)) return exa_error_restore(&w->fatal);
     if (exa_run_is_stopped()) return EXA_FAIL(EXA_ERR_CANCELLED, "stopped by a signal");
-    if (counters && exa_comm_size() > 1) {
-        const exa_progress_state state = {.chunks_done = (int64_t)w->chunks_done,
-                                          .chunks_resumed = (int64_t)w->chunks_resumed,
-                                          .chunks = (int64_t)w->grid.chunks};
+    if (counters) {
+        exa_progress_state state = {.chunks_done = (int64_t)w->chunks_done,
+                                    .chunks_resumed = (int64_t)w->chunks_resumed,
+                                    .chunks = (int64_t)w->grid.chunks,
+                                    .steps_expected = w->plan.steps,
+                                    .voxels = w->inputs.voxels};
+        exa_run_add_progress(w->crew, &state);
         exa_progress_update(w->progress, &state);
     }
     return EXA_OK;
@@ -543,13 +365,15 @@ static exa_status do_round(exa_run_work *w, exa_lease_result *all, bool *paused)
     exa_status st, added = EXA_OK;
 
     options.pause_s = exa_run_round_s(w);
+    EXA_GOTO(done, exa_comm_agree(exa_run_begin_crew(w)));
     EXA_GOTO(done, exa_comm_agree(list_missing(w, all, &items, &count)));
     if (w->segmenting_began == 0) w->segmenting_began = exa_clock_now();
     st = exa_lease_run(&(exa_lease_work){.items = items,
                                          .count = count,
                                          .options = &options,
                                          .timeout_s = w->job->faults.heartbeat_timeout_s,
-                                         .body = lease_body,
+                                         .threads = exa_run_crew_threads(w->crew),
+                                         .body = exa_run_segment_chunk,
                                          .tick = lease_tick,
                                          .context = w},
                        &result);
@@ -560,6 +384,7 @@ static exa_status do_round(exa_run_work *w, exa_lease_result *all, bool *paused)
     }
     if (st == EXA_OK) st = exa_comm_agree(added);
 done:
+    exa_run_end_crew(w);
     free(result.failures);
     free(items);
     return st;

@@ -30,6 +30,8 @@ typedef struct exa_run_times {
         total_s;
 } exa_run_times;
 
+typedef struct exa_run_crew exa_run_crew;
+
 typedef struct exa_run_work {
     const exa_job *job;
     exa_inputs inputs;
@@ -51,7 +53,8 @@ typedef struct exa_run_work {
     exa_chunk_grid grid;
     exa_chunk_store *store;      /* owned; NULL in a run without chunks */
     exa_canvas_counters before;  /* of the chunks done, when there are any */
-    exa_lease *lease;            /* of the chunk in work */
+    exa_lease_task *task;        /* of the chunk in work */
+    exa_run_crew *crew;          /* owned; while chunks are segmented */
     uint64_t chunks_resumed;     /* of earlier starts */
     uint64_t chunks_done;        /* and of this one, as rank 0 knows it */
     uint64_t chunks_before;      /* done before this round: rounds lie between checkpoints */
@@ -92,7 +95,6 @@ typedef struct exa_run_details {
 /* run.c */
 bool exa_run_is_stopped(void);
 exa_status exa_run_make_canvas(exa_run_work *w);
-exa_status exa_run_flood(exa_run_work *w);
 exa_status exa_run_check_stop(const exa_run_work *w);
 exa_status exa_run_begin_progress(exa_run_work *w);
 exa_canvas_counters exa_run_counters(const exa_run_work *w);
@@ -105,7 +107,7 @@ exa_status exa_run_open_finished_chunks(exa_run_work *w); /* of stitch_from, by 
 /* What the mask leaves of each; those of which nothing is left are done. By all ranks. */
 exa_status exa_run_weigh_chunks(exa_run_work *w);
 
-/* The details of a chunk as bytes (*details is transferred), and back. */
+/* run_details.c: the details of a chunk as bytes (*details is transferred), and back. */
 exa_status exa_run_pack_details(const exa_canvas_counters *counters, const exa_attempt *attempts, size_t count,
                                 int64_t excluded, bool limited, void **details, size_t *size);
 exa_status exa_run_read_details(exa_run_work *w, exa_chunkid k, exa_run_details *details);
@@ -113,6 +115,15 @@ exa_status exa_run_read_details(exa_run_work *w, exa_chunkid k, exa_run_details 
 /* Opens the store anew, replaying on rank 0; exa_run_begin_journals then begins a new epoch. By all ranks. */
 exa_status exa_run_reopen_store(exa_run_work *w);
 exa_status exa_run_begin_journals(exa_run_work *w);
+
+/* run_crew.c: the working threads of this rank, for a round. */
+exa_status exa_run_begin_crew(exa_run_work *w);
+void exa_run_end_crew(exa_run_work *w);
+int exa_run_crew_threads(const exa_run_crew *crew);
+void exa_run_add_progress(exa_run_crew *crew, exa_progress_state *state);          /* of the chunks in work */
+exa_status exa_run_segment_chunk(exa_lease_task *task, uint64_t k, void *context); /* of the exa_run_work */
+void exa_run_lock_store(exa_run_crew *crew); /* NULL: there is only one thread */
+void exa_run_unlock_store(exa_run_crew *crew);
 
 /* run_parts.c: a chunk in work, part by part. */
 exa_status exa_run_restore_parts(exa_run_work *w, exa_chunkid k); /* EXA_ERR_FORMAT: make the canvas anew */

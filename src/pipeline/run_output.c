@@ -277,7 +277,7 @@ static void add_ranks(cJSON *to, const exa_run_work *w) {
 static void add_progress(cJSON *to, const exa_run_work *w) {
     double elapsed = exa_clock_now() - w->segmenting_began;
     double done = (double)(w->chunks_done - w->chunks_resumed);
-    const exa_coord *n = w->grid.box.shape; /* w->inputs stands for the chunk in work */
+    const exa_coord *n = w->grid.box.shape;
 
     cJSON_AddNumberToObject(to, "chunks", (double)w->grid.chunks);
     cJSON_AddNumberToObject(to, "chunks_done", (double)w->chunks_done);
@@ -321,9 +321,9 @@ exa_status exa_run_write_status(const exa_run_work *w, const char *state, double
         cJSON_AddStringToObject(root, "message", exa_error_last()->message);
     }
     if (w->store) add_progress(root, w);
-    if (exa_comm_size() == 1 && w->canvas) { /* else it is the working thread's */
+    if (w->canvas) { /* of a run without chunks */
         const exa_canvas_counters counters = exa_run_counters(w);
-        if (!w->store) cJSON_AddNumberToObject(root, "voxels", (double)w->inputs.voxels);
+        cJSON_AddNumberToObject(root, "voxels", (double)w->inputs.voxels);
         cJSON_AddNumberToObject(root, "seeds_done", (double)exa_canvas_seeds_done(w->canvas));
         cJSON_AddNumberToObject(root, "seeds_total", (double)exa_canvas_seed_count(w->canvas));
         add_counters(root, &counters);

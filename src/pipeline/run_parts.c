@@ -18,7 +18,10 @@ exa_status exa_run_restore_parts(exa_run_work *w, exa_chunkid k) {
     for (;;) {
         void *bytes;
         bool taken = false;
-        exa_status st = exa_chunk_store_progress(w->store, k, &next, &bytes, &size);
+        exa_status st;
+        exa_run_lock_store(w->crew);
+        st = exa_chunk_store_progress(w->store, k, &next, &bytes, &size);
+        exa_run_unlock_store(w->crew);
         if (is_damage(st)) continue;
         if (st != EXA_OK) return st;
         if (!bytes) break;
@@ -43,7 +46,9 @@ static exa_status keep(exa_run_work *w) {
     exa_status st;
 
     EXA_TRY(exa_canvas_store(w->canvas, w->parts_kept, &bytes, &size));
+    exa_run_lock_store(w->crew);
     st = exa_chunk_store_put_progress(w->store, w->chunk_in_work, bytes, size);
+    exa_run_unlock_store(w->crew);
     free(bytes);
     return st;
 }

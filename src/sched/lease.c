@@ -1,6 +1,6 @@
 /* Leases between rank 0 and all ranks.
  *
- *   rank r, calling thread          rank 0, calling thread             rank r, working thread
+ *   rank r, calling thread          rank 0, calling thread             rank r, working threads
  *   ASK  ----------------------->   policy: take
  *   queue  <--------------------    LEASES (or later, when there are)
  *                                                                      body(item) from the queue
@@ -32,8 +32,12 @@ enum { WAIT_NS = 2000000 };
 
 typedef exa_lease_message message;
 
-bool exa_lease_cancelled(const exa_lease *l) {
-    return atomic_load_explicit(&l->cancel, memory_order_relaxed);
+bool exa_lease_cancelled(const exa_lease_task *task) {
+    return atomic_load(&task->cancel);
+}
+
+int exa_lease_thread(const exa_lease_task *task) {
+    return task->number;
 }
 
 const exa_lease_rank *exa_lease_ranks(const exa_lease *l, size_t *count) {
@@ -56,7 +60,9 @@ static void cancel_item(exa_lease *l, uint32_t item) {
     bool dropped = false;
 
     pthread_mutex_lock(&l->lock);
-    if (l->working && l->current == item) atomic_store(&l->cancel, true);
+    for (int t = 0; t < l->threads; t++) {
+        if (l->tasks[t].working && l->tasks[t].item == item) atomic_store(&l->tasks[t].cancel, true);
+    }
     for (size_t k = 0; k < l->queued; k++) {
         if (l->queue[k].item != item) continue;
         memmove(&l->queue[k], &l->queue[k + 1], (l->queued - k - 1) * sizeof l->queue[0]);
@@ -73,8 +79,8 @@ static void stop_working(exa_lease *l) {
     pthread_mutex_lock(&l->lock);
     l->quit = true;
     l->queued = 0;
-    atomic_store(&l->cancel, true);
-    pthread_cond_signal(&l->work);
+    for (int t = 0; t < l->threads; t++) atomic_store(&l->tasks[t].cancel, true);
+    pthread_cond_broadcast(&l->work);
     pthread_mutex_unlock(&l->lock);
 }
 
@@ -83,7 +89,7 @@ void exa_lease_hear(exa_lease *l, const message *m) {
     case LEASES:
         pthread_mutex_lock(&l->lock);
         for (uint32_t i = 0; i < m->count; i++) l->queue[l->queued++] = m->leases[i];
-        pthread_cond_signal(&l->work);
+        pthread_cond_broadcast(&l->work);
         pthread_mutex_unlock(&l->lock);
         l->asked = false;
         break;
@@ -98,23 +104,41 @@ void exa_lease_hear(exa_lease *l, const message *m) {
     }
 }
 
-/* What the working thread finished, to rank 0. */
-static void report(exa_lease *l) {
+/* What a working thread finished, to rank 0. */
+static void report_task(exa_lease *l, exa_lease_task *t) {
     message m = {0};
     bool finished;
 
     pthread_mutex_lock(&l->lock);
-    finished = l->finished;
+    finished = t->finished;
     if (finished) {
-        m.item = l->current;
-        m.type = l->outcome == EXA_OK ? DONE : l->outcome == EXA_ERR_CANCELLED ? DROPPED : FAILED;
-        memcpy(m.text, l->text, sizeof m.text);
-        l->finished = l->working = false;
-        if (!l->ended) atomic_store(&l->cancel, false);
-        pthread_cond_signal(&l->work);
+        m.item = t->item;
+        m.type = t->outcome == EXA_OK ? DONE : t->outcome == EXA_ERR_CANCELLED ? DROPPED : FAILED;
+        memcpy(m.text, t->text, sizeof m.text);
+        t->finished = t->working = false;
+        if (!l->ended) atomic_store(&t->cancel, false);
+        pthread_cond_broadcast(&l->work);
     }
     pthread_mutex_unlock(&l->lock);
     if (finished) tell_root(l, &m);
+}
+
+static void report(exa_lease *l) {
+    for (int t = 0; t < l->threads; t++) report_task(l, &l->tasks[t]);
+}
+
+/* Under the lock. */
+static size_t count_working(const exa_lease *l) {
+    size_t n = 0;
+    for (int t = 0; t < l->threads; t++) n += l->tasks[t].working;
+    return n;
+}
+
+static bool any_finished(const exa_lease *l) {
+    for (int t = 0; t < l->threads; t++) {
+        if (l->tasks[t].finished) return true;
+    }
+    return false;
 }
 
 /* Asks while there is still something to do, but with room for a whole answer. */
@@ -123,15 +147,15 @@ static void ask(exa_lease *l) {
     size_t have;
 
     pthread_mutex_lock(&l->lock);
-    have = l->queued + l->working;
+    have = l->queued + count_working(l);
     pthread_mutex_unlock(&l->lock);
-    if (have >= 2 || l->asked || l->ended) return;
+    if (have >= (size_t)l->threads + 1 || l->asked || l->ended) return;
     l->asked = true; /* before: rank 0 answers itself at once */
     gethostname(m.text, sizeof m.text - 1);
     tell_root(l, &m);
 }
 
-/* Asleep until the working thread has news, or for two milliseconds, after which there may be messages. */
+/* Asleep until a working thread has news, or for two milliseconds, after which there may be messages. */
 static void wait_a_little(exa_lease *l) {
     struct timespec until;
 
@@ -142,7 +166,7 @@ static void wait_a_little(exa_lease *l) {
         until.tv_sec++;
     }
     pthread_mutex_lock(&l->lock);
-    if (!l->finished) pthread_cond_timedwait(&l->news, &l->lock, &until);
+    if (!any_finished(l)) pthread_cond_timedwait(&l->news, &l->lock, &until);
     pthread_mutex_unlock(&l->lock);
 }
 
@@ -161,25 +185,26 @@ static void tick(exa_lease *l, bool *stopped) {
 }
 
 static void *work(void *argument) {
-    exa_lease *l = argument;
+    exa_lease_task *t = argument;
+    exa_lease *l = t->lease;
 
     pthread_mutex_lock(&l->lock);
     while (!l->quit) {
-        if (l->working || l->queued == 0) { /* or what was finished has not been reported */
+        if (t->working || l->queued == 0) { /* or what was finished has not been reported */
             pthread_cond_wait(&l->work, &l->lock);
             continue;
         }
         uint64_t id = l->queue[0].id;
-        l->current = l->queue[0].item;
+        t->item = l->queue[0].item;
         memmove(&l->queue[0], &l->queue[1], --l->queued * sizeof l->queue[0]);
-        l->working = true;
+        t->working = true;
         pthread_mutex_unlock(&l->lock);
-        exa_status st = l->body(l, id, l->context);
+        exa_status st = l->body(t, id, l->context);
         pthread_mutex_lock(&l->lock);
-        l->outcome = st;
-        l->text[0] = '\0';
-        if (st != EXA_OK) snprintf(l->text, sizeof l->text, "%.399s", exa_error_last()->message);
-        l->finished = true;
+        t->outcome = st;
+        t->text[0] = '\0';
+        if (st != EXA_OK) snprintf(t->text, sizeof t->text, "%.399s", exa_error_last()->message);
+        t->finished = true;
         pthread_cond_signal(&l->news);
     }
     pthread_mutex_unlock(&l->lock);
@@ -223,14 +248,14 @@ static void hear_all(exa_lease *l) {
     }
 }
 
-/* After END, once the working thread has nothing in hand. */
+/* After END, once the working threads have nothing in hand. */
 static void leave(exa_lease *l) {
     const message m = {.type = BYE};
     bool idle;
 
     if (!l->ended || l->said_bye) return;
     pthread_mutex_lock(&l->lock);
-    idle = !l->working;
+    idle = count_working(l) == 0;
     pthread_mutex_unlock(&l->lock);
     if (!idle) return;
     l->said_bye = true;
@@ -262,65 +287,44 @@ static void run_ranks(exa_lease *l) {
     }
 }
 
-static void end_thread(exa_lease *l, pthread_t thread) {
+static exa_status begin_threads(exa_lease *l, int threads) {
+    for (int t = 0; t < threads; t++) {
+        exa_lease_task *task = &l->tasks[t];
+        int error;
+        *task = (exa_lease_task){.lease = l, .number = t};
+        error = pthread_create(&task->thread, NULL, work, task);
+        EXA_CHECK(error == 0, EXA_ERR_MEMORY, "cannot start a thread: %s", strerror(error));
+        pthread_mutex_lock(&l->lock);
+        l->threads = t + 1;
+        pthread_mutex_unlock(&l->lock);
+    }
+    return EXA_OK;
+}
+
+static void end_threads(exa_lease *l) {
     stop_working(l);
-    pthread_join(thread, NULL);
-    l->finished = false;
+    for (int t = 0; t < l->threads; t++) pthread_join(l->tasks[t].thread, NULL);
 }
 
 /* While chunks are out, a death is ours to notice: MPI is to return errors, not to end everybody. */
-static exa_status run_many(exa_lease *l) {
-    pthread_t thread;
+static exa_status run(exa_lease *l, int threads) {
     MPI_Errhandler handler;
-    int error = pthread_create(&thread, NULL, work, l);
-    exa_status st =
-        exa_comm_agree(error ? EXA_FAIL(EXA_ERR_MEMORY, "cannot start a thread: %s", strerror(error)) : EXA_OK);
+    exa_status st = exa_comm_agree(begin_threads(l, threads));
 
-    MPI_Comm_get_errhandler(MPI_COMM_WORLD, &handler);
-    MPI_Comm_set_errhandler(MPI_COMM_WORLD, MPI_ERRORS_RETURN);
+    if (l->size > 1) {
+        MPI_Comm_get_errhandler(MPI_COMM_WORLD, &handler);
+        MPI_Comm_set_errhandler(MPI_COMM_WORLD, MPI_ERRORS_RETURN);
+    }
     if (st == EXA_OK) run_ranks(l);
-    if (!error) end_thread(l, thread);
+    end_threads(l);
     if (l->broken) {
         exa_lease_forget(l);
         exa_comm_abandon();
-    } else {
+    } else if (l->size > 1) {
         MPI_Comm_set_errhandler(MPI_COMM_WORLD, handler);
     }
-    MPI_Errhandler_free(&handler);
+    if (l->size > 1) MPI_Errhandler_free(&handler);
     return st == EXA_OK ? l->end : st;
-}
-
-/* ---- one rank ------------------------------------------------------------------------------------------------ */
-
-static exa_status run_alone(exa_lease *l) {
-    exa_policy *p = l->root.policy;
-    exa_policy_lease lease;
-    exa_policy_counters counters;
-    message m = {0};
-    size_t n;
-
-    gethostname(l->root.ranks[0].host, sizeof l->root.ranks[0].host - 1);
-    EXA_TRY(exa_policy_add_worker(p, 0, l->memory_bytes, 0));
-    while (exa_policy_get_state(p) == EXA_POLICY_RUNNING) {
-        counters = exa_policy_get_counters(p);
-        exa_lease_root_describe(l);
-        EXA_TRY(l->tick(l, &counters, l->context));
-        EXA_TRY(exa_policy_take(p, 0, exa_lease_root_now(l), &lease, 1, &n));
-        if (n == 0) break;
-        exa_status st = l->body(l, lease.id, l->context);
-        if (st == EXA_ERR_CANCELLED) return st;
-        m.item = lease.item;
-        if (st != EXA_OK) snprintf(m.text, sizeof m.text, "%.399s", exa_error_last()->message);
-        if (st == EXA_OK) {
-            exa_policy_done(p, 0, lease.item, exa_lease_root_now(l), NULL);
-            l->root.ranks[0].done++;
-        } else {
-            exa_lease_root_note_failure(l, 0, &m);
-        }
-    }
-    counters = exa_policy_get_counters(p);
-    return counters.done == counters.items || exa_policy_get_state(p) == EXA_POLICY_PAUSED ? EXA_OK
-                                                                                           : EXA_ERR_INCOMPLETE;
 }
 
 /* ---- the whole ----------------------------------------------------------------------------------------------- */
@@ -363,12 +367,14 @@ exa_status exa_lease_run(const exa_lease_work *w, exa_lease_result *result) {
                    .size = exa_comm_size()};
     exa_status st;
 
+    EXA_CHECK(w->threads <= EXA_LEASE_THREADS_MOST, EXA_ERR_RANGE, "%d working threads are more than %d",
+              w->threads, EXA_LEASE_THREADS_MOST);
     pthread_mutex_init(&l.lock, NULL);
     pthread_cond_init(&l.work, NULL);
     pthread_cond_init(&l.news, NULL);
     st = exa_comm_agree(begin(&l, w));
     if (st == EXA_OK) {
-        st = failure(&l, l.size > 1 ? run_many(&l) : run_alone(&l));
+        st = failure(&l, run(&l, w->threads > 0 ? w->threads : 1));
         if (l.rank == 0) exa_lease_root_result(&l, result);
     }
     exa_lease_root_end(&l);

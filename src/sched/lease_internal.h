@@ -55,6 +55,19 @@ typedef struct exa_lease_root {
     bool ended;     /* END has been said */
 } exa_lease_root;
 
+/* A working thread and what it does. Under the lease's lock, but for the thread's number and the flag. */
+struct exa_lease_task {
+    exa_lease *lease;
+    pthread_t thread;
+    int number;
+    bool working;
+    uint32_t item;
+    bool finished; /* it ended, with: */
+    exa_status outcome;
+    char text[400];
+    atomic_bool cancel;
+};
+
 struct exa_lease {
     exa_lease_body *body;
     exa_lease_tick *tick;
@@ -63,17 +76,14 @@ struct exa_lease {
     double timeout_s;
     int rank, size;
     exa_lease_root root; /* on rank 0 */
-    /* Shared with the working thread, under the lock: */
+    /* Shared with the working threads, under the lock: */
     pthread_mutex_t lock;
-    pthread_cond_t work, news; /* for the working thread; for the calling thread */
-    exa_policy_lease queue[EXA_LEASE_ROOM + 2];
+    pthread_cond_t work, news; /* for the working threads; for the calling thread */
+    exa_policy_lease queue[EXA_LEASE_ROOM + EXA_LEASE_THREADS_MOST];
     size_t queued;
-    bool working, quit;
-    uint32_t current; /* item in work */
-    bool finished;    /* it ended, with: */
-    exa_status outcome;
-    char text[400];
-    atomic_bool cancel;
+    bool quit;
+    exa_lease_task tasks[EXA_LEASE_THREADS_MOST];
+    int threads;
     /* The calling thread's: */
     exa_lease_peer *peers;    /* owned; of all ranks on rank 0, of rank 0 elsewhere */
     exa_lease_posted *posted; /* messages on their way */

@@ -10,7 +10,7 @@
 #include <string.h>
 
 #define NOBODY EXA_POLICY_NOBODY
-#define SPEED_MEMORY 0.7 /* weight of the past in a worker's measured speed */
+#define SPEED_MEMORY 0.7 /* what is left of an item's weight in a worker's measured speed when the next is done */
 
 typedef enum item_state { PENDING = 0, LEASED, DONE, QUARANTINED } item_state;
 
@@ -40,12 +40,13 @@ typedef struct bin {
 
 typedef struct worker {
     uint64_t memory_bytes;
-    pile leases;          /* in the order in which they were given and are worked off */
-    double leased;        /* their cost */
-    double speed;         /* cost a second; 0 = not known */
-    double last_event;    /* when it began with the first of its leases, as far as is known */
-    uint32_t strikes;     /* different items that failed in a row */
-    uint32_t last_failed; /* the item */
+    pile leases;                  /* in the order in which they were given and are worked off */
+    double leased;                /* their cost */
+    double speed;                 /* cost a second; 0 = not known */
+    double recent_cost, recent_s; /* what speed is the ratio of: done, and how long it took */
+    double last_event;            /* when it began with the first of its leases, as far as is known */
+    uint32_t strikes;             /* different items that failed in a row */
+    uint32_t last_failed;         /* the item */
     bool known, alive;
 } worker;
 
@@ -383,12 +384,15 @@ exa_status exa_policy_take(exa_policy *p, uint32_t number, double now_s, exa_pol
     return EXA_OK;
 }
 
+/* Cost and time fade together: a worker that does several items at once ends some of them in the same moment. */
 static void measure(exa_policy *p, worker *w, double cost, double now_s) {
-    double took = now_s - w->last_event, speed = cost / took;
+    double took = now_s - w->last_event, speed;
 
     w->last_event = now_s;
-    if (!(took > 0) || !w->alive) return;
-    if (w->speed > 0) speed = SPEED_MEMORY * w->speed + (1 - SPEED_MEMORY) * speed;
+    w->recent_cost = SPEED_MEMORY * w->recent_cost + cost;
+    w->recent_s = SPEED_MEMORY * w->recent_s + (took > 0 ? took : 0);
+    if (!(w->recent_s > 0) || !w->alive) return;
+    speed = w->recent_cost / w->recent_s;
     p->counters.speed += speed - w->speed;
     w->speed = speed;
 }

@@ -31,14 +31,14 @@ static void die(const char *how) {
     raise(strcmp(how, "kill") == 0 ? SIGKILL : SIGSTOP);
 }
 
-static exa_status body(exa_lease *lease, uint64_t id, void *context) {
+static exa_status body(exa_lease_task *task, uint64_t id, void *context) {
     work *w = context;
     char path[512];
     int file;
 
     if (exa_comm_rank() == w->victim && atomic_fetch_add(&w->bodies, 1) == 3) die(w->how);
     usleep(30000);
-    if (exa_lease_cancelled(lease)) return EXA_FAIL(EXA_ERR_CANCELLED, "cancelled");
+    if (exa_lease_cancelled(task)) return EXA_FAIL(EXA_ERR_CANCELLED, "cancelled");
     snprintf(path, sizeof path, "%s/%llu.%d", w->folder, (unsigned long long)id, exa_comm_rank());
     file = open(path, O_CREAT | O_WRONLY, 0666);
     if (file < 0) return EXA_FAIL(EXA_ERR_IO, "cannot write %s", path);

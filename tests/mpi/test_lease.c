@@ -18,12 +18,12 @@ typedef struct work {
     int slow_rank;             /* it takes a hundred times as long */
 } work;
 
-static exa_status body(exa_lease *lease, uint64_t id, void *context) {
+static exa_status body(exa_lease_task *task, uint64_t id, void *context) {
     work *w = context;
     int wait = (int)(id * 7919 % 5) * (exa_comm_rank() == w->slow_rank ? 20000 : 200);
     atomic_fetch_add(&w->bodies, 1);
     for (int waited = 0; waited < wait; waited += 200) {
-        if (exa_lease_cancelled(lease)) return EXA_FAIL(EXA_ERR_CANCELLED, "cancelled");
+        if (exa_lease_cancelled(task)) return EXA_FAIL(EXA_ERR_CANCELLED, "cancelled");
         usleep(200);
     }
     if (w->bad_every && id % (uint64_t)w->bad_every == 3)

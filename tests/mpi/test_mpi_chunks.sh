@@ -28,6 +28,15 @@ done
 check "each rank has a journal" test "$(find "$work/n4/run/journals" -name '*.journal' | wc -l)" -eq 4
 expect 0 'complete already' -- mpirun -n 2 "$EXACONN" run "$work/n2/job.json"
 
+# Chunks in flight and read ahead: on one rank and several.
+for setup in "1 2 0" "1 3 2" "2 2 1" "3 1 0"; do
+    read -r n canvases prefetch <<< "$setup"
+    small_job "$work/flight" '"chunks": {"shape": [28, 28, 28], "halo": [10, 10, 10]}' "\"compute\": {\"threads\": 1, \"canvases\": $canvases, \"prefetch\": $prefetch}" '"segmentation": {"probability_map": true}'
+    expect 0 'done in' -- mpirun -n "$n" "$EXACONN" run "$work/flight/job.json"
+    same "$work/flight" "$n ranks, $canvases chunks in flight, $prefetch read ahead"
+    rm -r "$work/flight"
+done
+
 expect 0 'stitched' -- mpirun -n 3 "$EXACONN" stitch "$work/n2/run" --threshold 0.9 -o "$work/stitched3"
 expect 0 'stitched' -- "$EXACONN" stitch "$work/n4/run" --threshold 0.9 -o "$work/stitched1"
 for table in candidates segments supervoxels attempts; do check "stitched again by 3: the same $table" cmp "$work/stitched1/$table.csv" "$work/stitched3/$table.csv"; done

@@ -2,7 +2,10 @@
  * random image with a small random network, alone and together, bit by bit. */
 #include "test_util.h"
 
+#include "exaconn/batcher.h"
 #include "exaconn/flood.h"
+
+#include <pthread.h>
 
 enum { N = 30, CANVASES = 3 };
 
@@ -108,8 +111,78 @@ static void test_tick_stops(void **state) {
     free(raw);
 }
 
+typedef struct member {
+    exa_batcher *batcher;
+    exa_canvas *canvas;
+    exa_flood_times times;
+    exa_status outcome;
+    int64_t ticks;
+} member;
+
+static exa_status count_tick(void *context) {
+    member *m = context;
+    m->ticks++;
+    return EXA_OK;
+}
+
+static void *flood_as_member(void *argument) {
+    member *m = argument;
+    m->outcome = exa_batcher_flood(m->batcher, m->canvas, count_tick, m, &m->times);
+    return NULL;
+}
+
+/* Threads that join and leave as they come: the same canvases as alone, with fewer places than members, too. */
+static void test_threads_share_a_network(void **state) {
+    enum { MEMBERS = 5 };
+    const exa_coord shape[3] = {N, N, N};
+    static uint8_t raw[MEMBERS][N * N * N];
+    exa_ffn_model *model = random_model();
+    exa_image images[MEMBERS];
+    exa_pool *pool;
+    exa_ffn_net *net;
+    (void)state;
+    assert_ok(exa_pool_create(2, false, &pool));
+    assert_ok(exa_ffn_net_create(model, EXA_FFN_KERNEL_AUTO, EXA_ISA_AUTO, pool, &net));
+    for (int k = 0; k < MEMBERS; k++) {
+        uint64_t seed = (uint64_t)k + 10;
+        for (int i = 0; i < N * N * N; i++)
+            raw[k][i] = (uint8_t)((i / (N * 5) + i / 6 % 3) % 2 * 140 + 40 + test_uniform(&seed) * 40);
+        assert_ok(exa_image_init(&images[k], raw[k], EXA_U8, shape, model->image_mean, model->image_stddev));
+    }
+    for (int places = 1; places <= MEMBERS; places += 2) {
+        exa_batcher *batcher;
+        member members[MEMBERS] = {0};
+        pthread_t threads[MEMBERS];
+        double network_s = 0;
+        assert_ok(exa_batcher_create(net, places, &batcher));
+        for (int k = 0; k < MEMBERS; k++) {
+            members[k] = (member){.batcher = batcher, .canvas = make_canvas(model, &images[k])};
+            assert_int_equal(pthread_create(&threads[k], NULL, flood_as_member, &members[k]), 0);
+        }
+        for (int k = 0; k < MEMBERS; k++) pthread_join(threads[k], NULL);
+        for (int k = 0; k < MEMBERS; k++) {
+            exa_canvas *alone = make_canvas(model, &images[k]);
+            assert_ok(members[k].outcome);
+            assert_ok(exa_flood_run(net, &alone, 1, NULL, NULL, NULL));
+            assert_memory_equal(exa_canvas_segmentation(alone), exa_canvas_segmentation(members[k].canvas),
+                                sizeof(int32_t) * N * N * N);
+            assert_int_equal(members[k].ticks, exa_canvas_get_counters(alone)->steps);
+            network_s += members[k].times.network_s;
+            exa_canvas_destroy(&alone);
+            exa_canvas_destroy(&members[k].canvas);
+        }
+        assert_true(network_s > 0);
+        exa_batcher_destroy(&batcher);
+        assert_null(batcher);
+    }
+    exa_ffn_net_destroy(&net);
+    exa_pool_destroy(&pool);
+    exa_ffn_model_destroy(&model);
+}
+
 int main(void) {
     const struct CMUnitTest tests[] = {cmocka_unit_test(test_companions_do_not_matter),
+                                       cmocka_unit_test(test_threads_share_a_network),
                                        cmocka_unit_test(test_tick_stops)};
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
