@@ -57,7 +57,8 @@ uint32_t exa_chunk_store_next_epoch(const exa_chunk_store *store);
 exa_status exa_chunk_store_begin(exa_chunk_store *store, uint32_t epoch, uint32_t rank, int zstd_level);
 
 const exa_chunk_store_report *exa_chunk_store_get_report(const exa_chunk_store *store);
-uint64_t exa_chunk_store_count(const exa_chunk_store *store); /* different chunks that are there */
+uint64_t exa_chunk_store_count(const exa_chunk_store *store);       /* different chunks that are there */
+uint64_t exa_chunk_store_label_bytes(const exa_chunk_store *store); /* of their labels on disk, about */
 bool exa_chunk_store_has(const exa_chunk_store *store, exa_chunkid k);
 
 /* Appends a chunk, after exa_chunk_store_begin. When it returns EXA_OK, the chunk is on disk. A chunk that is there

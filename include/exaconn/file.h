@@ -42,6 +42,14 @@ exa_status exa_file_sync_parent(const char *path);
 /* "final.tmp-PID" for use with exa_file_commit. */
 exa_status exa_file_temporary_name(char out[EXA_PATH_BYTES], const char *final_path);
 
+/* Files in a folder whose names end in `suffix`, and their bytes together; EXA_ERR_IO without such a folder. */
+exa_status exa_file_folder_size(const char *folder, const char *suffix, uint64_t *bytes, uint64_t *files);
+
+/* Takes room for `bytes` in an existing file beyond what it has, without making it longer, where the file system
+ * can; EXA_ERR_IO if there is less. exa_file_trim gives back what was not needed. */
+exa_status exa_file_reserve(const char *path, uint64_t bytes);
+void exa_file_trim(const char *path);
+
 #ifdef __cplusplus
 }
 #endif

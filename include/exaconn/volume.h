@@ -41,6 +41,8 @@ typedef struct exa_volume_create_options {
     exa_coord chunk[3];      /* 0,0,0 = 64^3 clipped to the shape */
     double voxel_size_nm[3]; /* 0 = not written */
     int zstd_level;          /* 0 = no compression, else 1..19; HDF5 filter 32015 */
+    uint64_t expected_bytes; /* of a shared volume: room on disk that is taken beforehand, as nobody knows what HDF5
+                                does on several ranks when there is none; 0 = not known */
     bool shared;             /* made by all ranks together: creating, describing, writing and committing are
                                 collective then, closing too */
 } exa_volume_create_options;

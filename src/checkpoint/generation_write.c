@@ -250,24 +250,10 @@ static exa_status check_room(const writer *w) {
 
 /* Takes the room beforehand, where the file system can. */
 static exa_status reserve(const writer *w) {
-    int fd, rc, error;
+    exa_status st = EXA_OK;
 
-    if (exa_comm_size() == 1) return EXA_OK;
-    fd = open(w->temporary, O_WRONLY | O_CLOEXEC);
-    EXA_CHECK(fd >= 0, EXA_ERR_IO, "cannot open '%s': %s", w->temporary, strerror(errno));
-    rc = fallocate(fd, FALLOC_FL_KEEP_SIZE, 0, (off_t)needed_bytes(w));
-    error = errno;
-    close(fd);
-    if (rc == 0 || (error != ENOSPC && error != EDQUOT && error != EFBIG)) return EXA_OK;
-    return no_room(w, strerror(error));
-}
-
-/* Gives back what was reserved and not needed: blocks beyond the end of the file. */
-static void give_back(const writer *w) {
-    struct stat info;
-
-    if (stat(w->temporary, &info) != 0 || truncate(w->temporary, info.st_size) != 0)
-        EXA_DEBUG("cannot trim '%s': %s", w->temporary, strerror(errno));
+    if (exa_comm_size() > 1) st = exa_file_reserve(w->temporary, needed_bytes(w));
+    return st == EXA_OK ? EXA_OK : no_room(w, exa_error_last()->message);
 }
 
 /* ---- all ranks ----------------------------------------------------------------------------------------------- */
@@ -482,7 +468,7 @@ static exa_status write_all(writer *w) {
     exa_hdf5_leave();
     EXA_TRY(st);
     EXA_TRY(exa_comm_agree(read_back(w)));
-    if (exa_comm_rank() == 0) give_back(w);
+    if (exa_comm_rank() == 0) exa_file_trim(w->temporary);
     return exa_comm_agree(exa_comm_rank() == 0 ? exa_file_commit(w->temporary, w->path) : EXA_OK);
 }
 

@@ -1,7 +1,9 @@
 /* exaconn status RUN */
 #include "cli_internal.h"
 
+#include "exaconn/box.h"
 #include "exaconn/file.h"
+#include "exaconn/generation.h"
 #include "exaconn/progress.h"
 #include "exaconn/run_directory.h"
 
@@ -80,6 +82,19 @@ static void print_ranks(const cJSON *status) {
     cJSON_ArrayForEach(r, cJSON_GetObjectItemCaseSensitive(status, "ranks")) print_rank(r);
 }
 
+static void print_storage(const cJSON *status) {
+    char size[32];
+
+    if (!cJSON_HasObjectItem(status, "journal_bytes")) return;
+    printf("  journals %.0f with %s, ", number(status, "journals"),
+           exa_format_bytes(number(status, "journal_bytes"), size));
+    if (cJSON_HasObjectItem(status, "checkpoint")) {
+        printf("last checkpoint %.0f\n", number(status, "checkpoint"));
+    } else {
+        printf("no checkpoint yet\n");
+    }
+}
+
 static void print_chunks(const cJSON *status, bool running) {
     char duration[32], rate[24];
 
@@ -95,6 +110,7 @@ static void print_chunks(const cJSON *status, bool running) {
         printf(", %.3g chunks/s, %svox/s", number(status, "chunks_per_s"),
                short_number(number(status, "voxels_per_s"), rate));
     printf("\n");
+    print_storage(status);
     print_ranks(status);
 }
 
@@ -131,6 +147,25 @@ static void print_text(const char *directory, const char *state, const cJSON *st
     if (!running && cJSON_HasObjectItem(status, "message") && *text(status, "message"))
         printf("  why: %s\n", text(status, "message"));
     if (strcmp(state, "failed") == 0) printf("  more: the end of %s/run.log\n", directory);
+}
+
+/* What is on disk of the chunks, into the status. What cannot be looked at is left out: the status is an offer. */
+static void add_storage(const char *directory, cJSON *status) {
+    char folder[EXA_PATH_BYTES];
+    uint64_t *numbers = NULL, bytes, files;
+    size_t count;
+
+    if (!cJSON_HasObjectItem(status, "chunks")) return;
+    if (exa_path_join(folder, directory, "journals") == EXA_OK &&
+        exa_file_folder_size(folder, ".journal", &bytes, &files) == EXA_OK) {
+        cJSON_AddNumberToObject(status, "journals", (double)files);
+        cJSON_AddNumberToObject(status, "journal_bytes", (double)bytes);
+    }
+    if (exa_path_join(folder, directory, "checkpoints") != EXA_OK ||
+        exa_generation_list(folder, &numbers, &count) != EXA_OK)
+        return;
+    if (count) cJSON_AddNumberToObject(status, "checkpoint", (double)numbers[count - 1]);
+    free(numbers);
 }
 
 static exa_status print_json(const char *state, cJSON *status) {
@@ -178,6 +213,7 @@ static exa_status say(const char *directory, bool json, bool *running) {
         "'%s' is not a run directory (it has no job.json). Hint: name the folder that the job calls \"output\"",
         directory);
     EXA_TRY(read_state(directory, *running, &status, &state));
+    add_storage(directory, status);
     if (json) {
         st = print_json(state, status);
     } else {

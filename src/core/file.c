@@ -2,7 +2,9 @@
 #include "exaconn/file.h"
 
 #include "exaconn/box.h"
+#include "exaconn/log.h"
 
+#include <dirent.h>
 #include <errno.h>
 #include <fcntl.h>
 #include <stdio.h>
@@ -190,4 +192,48 @@ exa_status exa_file_write_atomic(const char *path, const void *data, size_t size
     EXA_TRY(exa_file_temporary_name(temporary, path));
     EXA_TRY(write_whole(temporary, data, size));
     return exa_file_commit(temporary, path);
+}
+
+/* ---- how much there is --------------------------------------------------------------------------------------- */
+
+static bool ends_in(const char *name, const char *suffix) {
+    size_t n = strlen(name), m = strlen(suffix);
+    return n >= m && strcmp(name + n - m, suffix) == 0;
+}
+
+exa_status exa_file_folder_size(const char *folder, const char *suffix, uint64_t *bytes, uint64_t *files) {
+    DIR *d = opendir(folder);
+    const struct dirent *entry;
+
+    EXA_CHECK(d, EXA_ERR_IO, "cannot read the folder '%s': %s", folder, strerror(errno));
+    *bytes = *files = 0;
+    while ((entry = readdir(d))) {
+        struct stat info;
+        if (!ends_in(entry->d_name, suffix) || fstatat(dirfd(d), entry->d_name, &info, 0) != 0) continue;
+        *bytes += (uint64_t)info.st_size;
+        ++*files;
+    }
+    closedir(d);
+    return EXA_OK;
+}
+
+exa_status exa_file_reserve(const char *path, uint64_t bytes) {
+    int fd = open(path, O_WRONLY | O_CLOEXEC), rc, error;
+    char text[32];
+
+    EXA_CHECK(fd >= 0, EXA_ERR_IO, "cannot open '%s': %s", path, strerror(errno));
+    rc = fallocate(fd, FALLOC_FL_KEEP_SIZE, 0, (off_t)bytes);
+    error = errno;
+    close(fd);
+    EXA_CHECK(rc == 0 || (error != ENOSPC && error != EDQUOT && error != EFBIG), EXA_ERR_IO,
+              "no room for '%s', which may take %s: %s", path, exa_format_bytes((double)bytes, text),
+              strerror(error));
+    return EXA_OK;
+}
+
+void exa_file_trim(const char *path) {
+    struct stat info;
+
+    if (stat(path, &info) != 0 || truncate(path, info.st_size) != 0)
+        EXA_DEBUG("cannot trim '%s': %s", path, strerror(errno));
 }

@@ -20,6 +20,7 @@
 
 struct exa_run_crew {
     exa_run_work pattern; /* what a thread begins with; never changed meanwhile */
+    double began;
     exa_run_work *run;    /* borrowed; whose books are kept */
     exa_batcher *batcher; /* owned */
     int threads;
@@ -34,6 +35,8 @@ exa_status exa_run_begin_crew(exa_run_work *w) {
 
     EXA_TRY(exa_calloc(1, sizeof *c, "the working threads", &c));
     c->run = w;
+    c->began = exa_clock_now();
+    c->counters = w->before;
     c->threads = canvases + (int)w->job->compute.prefetch;
     sem_init(&c->places, 0, (unsigned)canvases);
     pthread_mutex_init(&c->reading, NULL);
@@ -52,6 +55,8 @@ void exa_run_end_crew(exa_run_work *w) {
     exa_run_crew *c = w->crew;
 
     if (!c) return;
+    w->segmented_s += exa_clock_now() - c->began;
+    w->before = c->counters; /* so that progress goes on in the next round */
     exa_batcher_destroy(&c->batcher);
     sem_destroy(&c->places);
     pthread_mutex_destroy(&c->reading);

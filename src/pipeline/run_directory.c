@@ -38,10 +38,10 @@ done:
     return st;
 }
 
-/* "NAME.tmp-123": what a killed process left of an atomic write. */
+/* "NAME.tmp-123", or "NAME.tmp-123-4" of rank 4: what a killed process left of an atomic write. */
 static bool is_leftover(const char *name) {
     const char *tail = strstr(name, ".tmp-");
-    return tail && tail[5] && tail[5 + strspn(tail + 5, "0123456789")] == 0;
+    return tail && tail[5] && tail[5 + strspn(tail + 5, "0123456789-")] == 0;
 }
 
 /* Only while the lock is held: nobody else is writing here. */

@@ -69,6 +69,7 @@ typedef struct exa_run_work {
     const exa_lease_rank *ranks; /* the same; borrowed from the lease or from last_ranks */
     exa_lease_rank *last_ranks;  /* owned; as they were at the end */
     size_t rank_count;
+    double segmented_s;      /* by this rank's crew, without checkpoints and stitching */
     double segmenting_began; /* exa_clock_now() */
     char run_sha256[EXA_SHA256_HEX_BYTES];
     const char *stitch_from;              /* borrowed; the run whose chunks and candidates are taken, or NULL */
@@ -98,6 +99,7 @@ exa_status exa_run_make_canvas(exa_run_work *w);
 exa_status exa_run_check_stop(const exa_run_work *w);
 exa_status exa_run_begin_progress(exa_run_work *w);
 exa_canvas_counters exa_run_counters(const exa_run_work *w);
+double exa_run_steps_per_s(const exa_run_work *w); /* network steps, if this process did all */
 bool exa_run_did_all(const exa_run_work *w); /* this process, in this start: its times are those of the whole */
 
 /* run_chunks.c: segments what the journals do not have. */

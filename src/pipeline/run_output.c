@@ -35,6 +35,8 @@ exa_status exa_run_create_output(const exa_run_work *w, const char *path, const 
         o.voxel_size_nm[a] = w->inputs.voxel_size_nm[a];
         offset[a] = (double)w->inputs.box.start[a];
     }
+    /* Ids of 64 bits take up to about twice what labels do; what is taken and not needed is given back. */
+    if (w->store) o.expected_bytes = 2 * exa_chunk_store_label_bytes(w->store) + ((uint64_t)1 << 20);
     snprintf(name, sizeof name, "%s:%s", path, dataset);
     EXA_TRY(exa_volume_create(name, &o, volume));
     EXA_TRY(exa_volume_set_attribute_doubles(*volume, "offset_zyx_vx", offset, 3));
@@ -157,6 +159,7 @@ static void add_times(cJSON *to, const exa_run_work *w) {
     cJSON_AddNumberToObject(o, "network", t->network_s);
     cJSON_AddNumberToObject(o, "canvas", t->canvas_s);
     if (w->store) cJSON_AddNumberToObject(o, "journal", t->journal_s);
+    if (w->store) cJSON_AddNumberToObject(o, "checkpoint", t->checkpoint_s);
     if (w->store) cJSON_AddNumberToObject(o, "stitch", t->stitch_s);
     cJSON_AddNumberToObject(o, "write", t->write_s);
     cJSON_AddNumberToObject(o, "total", t->total_s);
@@ -225,8 +228,7 @@ exa_status exa_run_write_summary(const exa_run_work *w) {
     add_counters(root, c);
     add_times(root, w);
     if (exa_run_did_all(w)) {
-        cJSON_AddNumberToObject(root, "steps_per_s",
-                                w->times.flood_s > 0 ? (double)c->steps / w->times.flood_s : 0.0);
+        cJSON_AddNumberToObject(root, "steps_per_s", exa_run_steps_per_s(w));
         cJSON_AddNumberToObject(root, "voxels_per_s", total > 0 ? (double)w->inputs.voxels / total : 0.0);
         cJSON_AddNumberToObject(root, "non_network_fraction", total > 0 ? 1.0 - w->times.network_s / total : 0.0);
     }

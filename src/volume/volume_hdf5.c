@@ -408,6 +408,8 @@ static exa_status create_all(hdf5_volume *v, const exa_volume_create_options *o,
     EXA_TRY(create_dataset(v, o));
     EXA_TRY(inspect_type(v, info));
     if (o->zstd_level > 0) v->expected_chunk_bytes = (size_t)voxels * exa_dtype_size(o->dtype);
+    if (v->shared && o->expected_bytes && exa_comm_rank() == 0)
+        EXA_TRY(exa_file_reserve(v->temporary, o->expected_bytes));
     if (o->voxel_size_nm[0] > 0) EXA_TRY(write_doubles(v, "voxel_size_nm", o->voxel_size_nm, 3));
     return EXA_OK;
 }
@@ -447,6 +449,7 @@ static exa_status commit(void *self) {
         st = EXA_HDF5_FAIL(EXA_ERR_IO, "cannot write '%s' to disk", v->temporary);
     if (!close_ids(v) && st == EXA_OK) st = EXA_HDF5_FAIL(EXA_ERR_IO, "cannot close '%s'", v->temporary);
     st = agree(v, st);
+    if (mine && v->shared) exa_file_trim(v->temporary);
     if (mine && st == EXA_OK) {
         st = exa_file_commit(v->temporary, v->path);
     } else if (mine) {
