@@ -17,6 +17,7 @@ add_custom_target(exaconn_documents ALL DEPENDS ${exa_man} ${exa_completion})
 
 install(FILES ${exa_man} DESTINATION ${CMAKE_INSTALL_MANDIR}/man1)
 install(FILES ${exa_completion} DESTINATION ${CMAKE_INSTALL_DATADIR}/bash-completion/completions RENAME exaconn)
+install(DIRECTORY scripts/slurm DESTINATION ${CMAKE_INSTALL_DATADIR}/exaconn USE_SOURCE_PERMISSIONS)
 install(DIRECTORY configs/ DESTINATION ${CMAKE_INSTALL_DATADIR}/exaconn/configs FILES_MATCHING PATTERN "*.json"
         PATTERN "*.h5")
 
@@ -26,7 +27,7 @@ install(DIRECTORY configs/ DESTINATION ${CMAKE_INSTALL_DATADIR}/exaconn/configs 
 # ExaDependencies.cmake.
 get_property(exa_modules GLOBAL PROPERTY EXA_MODULES)
 set(exa_wraps exa_wrap_cjson exa_wrap_hwloc exa_wrap_zstd exa_wrap_crypto exa_wrap_mpi exa_wrap_png exa_wrap_tiff
-    exa_wrap_hdf5)
+    exa_wrap_hdf5 exa_wrap_zlib exa_wrap_microhttpd)
 add_library(exa_all INTERFACE)
 target_link_libraries(exa_all INTERFACE ${exa_modules})
 set_target_properties(exa_all PROPERTIES EXPORT_NAME exaconn)

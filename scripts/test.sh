@@ -2,7 +2,7 @@
 # Passes the tests: installs what is missing, builds, runs everything. .ci/run calls exactly this.
 #   scripts/test.sh              all labels; then the unit and CLI tests again under ASan + UBSan; then a short fuzz
 #   scripts/test.sh --quick      only the first part
-#   scripts/test.sh -L LABEL     one label of the first part: unit, cli, mpi, fault, python
+#   scripts/test.sh -L LABEL     one label of the first part: unit, cli, mpi, fault, slurm, python
 # The real data are found through EXACONN_DATA_DIR (default ../shared/data); what needs them skips aloud elsewhere. So
 # does what needs Python packages where there is no network; nothing else needs one.
 set -euo pipefail
@@ -22,13 +22,15 @@ jobs=$(nproc)
 step "dependencies"
 scripts/install_deps.sh --tests
 python=build/python/bin/python
-if ! "$python" -c 'import numpy, h5py, hdf5plugin, jsonschema, torch' 2>/dev/null; then
+if ! "$python" -c 'import numpy, h5py, hdf5plugin, jsonschema, torch, tensorstore, cloudvolume' 2>/dev/null; then
     # Debian's own python3 first: it is the one whose venv module install_deps.sh installed.
     for base in /usr/bin/python3 python3; do
         "$base" -m venv build/python 2>/dev/null && break
     done
     "$python" -m pip install --quiet --disable-pip-version-check numpy h5py hdf5plugin jsonschema ||
         echo "test.sh: no Python packages to be had; the python tests will skip" >&2
+    "$python" -m pip install --quiet --disable-pip-version-check tensorstore cloud-volume ||
+        echo "test.sh: no tensorstore and cloud-volume to be had; the test of precomputed volumes will skip" >&2
     # Apart, as it is large: without it only the test of the training skips.
     [ "${EXACONN_NO_TORCH:-}" = 1 ] || echo "test.sh: getting PyTorch, some GB on Linux (EXACONN_NO_TORCH=1 leaves it out)"
     [ "${EXACONN_NO_TORCH:-}" = 1 ] ||

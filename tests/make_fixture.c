@@ -2,6 +2,8 @@
  *   make_fixture volume FILE [N]    dataset /raw, uint8, N^3 voxels (default 30): tilted bright slabs with noise;
  *                                   also /labels (uint32), /flat (2-D), /words (float64), /nan (float32)
  *   make_fixture many-volumes FILE  thirteen datasets /v00 to /v12 of one uint8 voxel
+ *   make_fixture mask FILE N CUT    dataset /mask, uint8, N^3 voxels: 1 where x >= CUT
+ *   make_fixture same A B           no file: exit code 0 if the volumes A and B ("x.h5:/y") have the same voxels
  *   make_fixture nan-weights FILE   a network of depth 3, 8 features, FOV 9^3 with one NaN, under a valid checksum
  */
 #include <hdf5.h>
@@ -12,6 +14,7 @@
 
 #include "exaconn/ffn_model.h"
 #include "exaconn/file.h"
+#include "exaconn/volume.h"
 #include "golden.h"
 #include "test_util.h"
 #include "weights_seal.h"
@@ -28,6 +31,20 @@ static void write_dataset(hid_t file, const char *name, int rank, const hsize_t 
     if (set < 0 || H5Dwrite(set, memory, H5S_ALL, H5S_ALL, H5P_DEFAULT, data) < 0) die(name);
     H5Dclose(set);
     H5Sclose(space);
+}
+
+/* 1 from plane x = `cut` on. */
+static void make_mask(const char *path, int n, int cut) {
+    size_t voxels = (size_t)n * (size_t)n * (size_t)n;
+    hsize_t shape[3] = {(hsize_t)n, (hsize_t)n, (hsize_t)n};
+    uint8_t *mask = malloc(voxels);
+    hid_t file = H5Fcreate(path, H5F_ACC_TRUNC, H5P_DEFAULT, H5P_DEFAULT);
+
+    if (file < 0 || !mask) die(path);
+    for (size_t i = 0; i < voxels; i++) mask[i] = i % (size_t)n >= (size_t)cut;
+    write_dataset(file, "mask", 3, shape, H5T_STD_U8LE, H5T_NATIVE_UINT8, mask);
+    H5Fclose(file);
+    free(mask);
 }
 
 static void make_volume(const char *path, int n) {
@@ -128,6 +145,35 @@ static void spoil_weights(const char *path) {
     free(w.data);
 }
 
+/* Exit code 0 if two volumes have the same voxels, whatever their files look like. */
+static int compare_volumes(const char *a, const char *b) {
+    const char *names[2] = {a, b};
+    exa_volume_info info[2];
+    uint64_t *voxels[2] = {NULL, NULL};
+    size_t n = 1, differ = 0;
+
+    for (int v = 0; v < 2; v++) {
+        exa_volume *volume;
+        exa_box all = {{0, 0, 0}, {0, 0, 0}};
+        if (exa_volume_open(names[v], &volume) != EXA_OK) die(names[v]);
+        exa_volume_get_info(volume, &info[v]);
+        n = 1;
+        for (int i = 0; i < 3; i++) n *= (size_t)(all.shape[i] = info[v].shape[i]);
+        voxels[v] = malloc(n * sizeof *voxels[v]);
+        if (!voxels[v] || exa_volume_read(volume, &all, EXA_U64, voxels[v]) != EXA_OK) die(names[v]);
+        exa_volume_close(&volume);
+    }
+    if (memcmp(info[0].shape, info[1].shape, sizeof info[0].shape) != 0) {
+        differ = n;
+    } else {
+        for (size_t i = 0; i < n; i++) differ += voxels[0][i] != voxels[1][i];
+    }
+    if (differ) fprintf(stderr, "make_fixture: '%s' and '%s' differ in %zu of %zu voxels\n", a, b, differ, n);
+    free(voxels[0]);
+    free(voxels[1]);
+    return differ ? 1 : 0;
+}
+
 int main(int argc, char **argv) {
     if (argc >= 3 && strcmp(argv[1], "volume") == 0) {
         make_volume(argv[2], argc > 3 ? atoi(argv[3]) : 30);
@@ -138,8 +184,13 @@ int main(int argc, char **argv) {
         if (exa_ffn_model_write(model, argv[2]) != EXA_OK) die(argv[2]);
         spoil_weights(argv[2]);
         exa_ffn_model_destroy(&model);
+    } else if (argc == 5 && strcmp(argv[1], "mask") == 0) {
+        make_mask(argv[2], atoi(argv[3]), atoi(argv[4]));
+    } else if (argc == 4 && strcmp(argv[1], "same") == 0) {
+        return compare_volumes(argv[2], argv[3]);
     } else {
-        fprintf(stderr, "usage: make_fixture volume FILE [N] | many-volumes FILE | nan-weights FILE\n");
+        fprintf(stderr, "usage: make_fixture volume FILE [N] | many-volumes FILE | nan-weights FILE | mask FILE N "
+                        "CUT | same A B\n");
         return 2;
     }
     return 0;

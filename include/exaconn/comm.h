@@ -32,6 +32,9 @@ int exa_comm_size(void);
  * elsewhere an error that names the rank. Collective. */
 exa_status exa_comm_agree(exa_status st);
 
+/* Until all ranks are here; asleep, where the others may be busy for long. Collective. */
+void exa_comm_wait(void);
+
 /* Gives rank 0's bytes to all. Collective. */
 exa_status exa_comm_broadcast(void *data, size_t size);
 

@@ -124,6 +124,9 @@ typedef struct exa_job {
         int64_t zstd_level; /* 0 = none */
         bool probability_map;
     } segmentation;
+    struct {
+        bool segmentation, raw;
+    } precomputed;
     struct { /* 0 = no limit */
         int64_t max_seeds;
         int64_t max_objects;

@@ -38,7 +38,8 @@ typedef struct exa_policy_options {
     uint32_t strikes;      /* failures in a row before a worker is retired */
     uint64_t error_budget; /* quarantined items beyond which the run ends */
     bool speculation;      /* whether the last items are given out twice */
-    double pause_s;        /* nothing is given out from then on: all pause together; 0, or after a death, = never */
+    double pause_s; /* 0, or after a death: never; else nothing is given out from then on, but something before
+                     */
 } exa_policy_options;
 
 /* lease_s 60, lease_most 4096, attempts 3, strikes 3, error_budget 100, speculation on, no pause. */

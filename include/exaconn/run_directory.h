@@ -5,8 +5,10 @@
  *   status.json      how far the run is, rewritten at every progress interval
  *   segmentation.h5  /segmentation and, if asked for, /probability
  *   attempts.csv     one line per flood: seed, steps, voxels, outcome
- *   journals/        of a run by chunks: every finished chunk
+ *   journals/        of a run by chunks: every finished chunk that no checkpoint has
+ *   checkpoints/     of a run by chunks: generations of all finished chunks
  *   candidates.csv   of a run by chunks: segments of neighbouring chunks that share voxels
+ *   precomputed/     segmentation and raw for viewers, if asked for; neuroglancer.json: what they show
  *   summary.json     written last: where it is, the run is whole
  *
  * Every file but the log is written under a temporary name and renamed.

@@ -14,14 +14,17 @@
 #include "exaconn/box.h"
 #include "exaconn/comm.h"
 #include "exaconn/file.h"
+#include "exaconn/log.h"
 #include "exaconn/version.h"
 #include "exaconn/zstd_filter.h"
 
 #include <errno.h>
+#include <fcntl.h>
 #include <mpi.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/stat.h>
 #include <sys/statvfs.h>
 #include <unistd.h>
 
@@ -213,23 +216,58 @@ static exa_status create_file(writer *w) {
     return close_file(w, st);
 }
 
+/* About what it takes. */
+static uint64_t needed_bytes(const writer *w) {
+    uint64_t needed = w->source->stored_bytes;
+
+    for (int p = 0; p < EXA_CHUNK_PARTS; p++)
+        needed += 512 * (w->elements[p] * exa_generation_element[p] / w->storage_bytes[p]);
+    return needed + w->source->count * EXA_GENERATION_ROW_BYTES + (1 << 16);
+}
+
+static exa_status no_room(const writer *w, const char *why) {
+    char text[32];
+
+    return EXA_FAIL(EXA_ERR_IO,
+                    "no room for the checkpoint '%s', which takes about %s: %s. Hint: make room there; nothing is "
+                    "lost, the journals hold all finished chunks",
+                    w->path, exa_format_bytes((double)needed_bytes(w), text), why);
+}
+
 /* What HDF5 does on a full disk, on several ranks at once, is better not found out. */
 static exa_status check_room(const writer *w) {
-    uint64_t needed = w->source->stored_bytes, room;
     struct statvfs info;
-    char folder[EXA_PATH_BYTES], need_text[32], room_text[32];
+    char folder[EXA_PATH_BYTES], text[32], why[64];
+    double room;
 
     snprintf(folder, sizeof folder, "%.*s", (int)(exa_path_basename(w->path) - w->path), w->path);
     if (statvfs(*folder ? folder : ".", &info) != 0) return EXA_OK; /* it will be seen */
-    for (int p = 0; p < EXA_CHUNK_PARTS; p++)
-        needed += 512 * (w->elements[p] * exa_generation_element[p] / w->storage_bytes[p]);
-    needed += w->source->count * EXA_GENERATION_ROW_BYTES + (1 << 16);
-    room = (uint64_t)info.f_bavail * info.f_frsize;
-    EXA_CHECK(needed <= room, EXA_ERR_IO,
-              "no room for the checkpoint '%s': it takes about %s, and %s are free. Hint: make room there; nothing "
-              "is lost, the journals hold all finished chunks",
-              w->path, exa_format_bytes((double)needed, need_text), exa_format_bytes((double)room, room_text));
-    return EXA_OK;
+    room = (double)info.f_bavail * (double)info.f_frsize;
+    if ((double)needed_bytes(w) <= room) return EXA_OK;
+    snprintf(why, sizeof why, "%s are free", exa_format_bytes(room, text));
+    return no_room(w, why);
+}
+
+/* Takes the room beforehand, where the file system can. */
+static exa_status reserve(const writer *w) {
+    int fd, rc, error;
+
+    if (exa_comm_size() == 1) return EXA_OK;
+    fd = open(w->temporary, O_WRONLY | O_CLOEXEC);
+    EXA_CHECK(fd >= 0, EXA_ERR_IO, "cannot open '%s': %s", w->temporary, strerror(errno));
+    rc = fallocate(fd, FALLOC_FL_KEEP_SIZE, 0, (off_t)needed_bytes(w));
+    error = errno;
+    close(fd);
+    if (rc == 0 || (error != ENOSPC && error != EDQUOT && error != EFBIG)) return EXA_OK;
+    return no_room(w, strerror(error));
+}
+
+/* Gives back what was reserved and not needed: blocks beyond the end of the file. */
+static void give_back(const writer *w) {
+    struct stat info;
+
+    if (stat(w->temporary, &info) != 0 || truncate(w->temporary, info.st_size) != 0)
+        EXA_DEBUG("cannot trim '%s': %s", w->temporary, strerror(errno));
 }
 
 /* ---- all ranks ----------------------------------------------------------------------------------------------- */
@@ -422,7 +460,7 @@ static exa_status begin(writer *w) {
     EXA_TRY(exa_hdf5_enter());
     st = create_file(w);
     exa_hdf5_leave();
-    return st;
+    return st == EXA_OK ? reserve(w) : st;
 }
 
 static exa_status write_all(writer *w) {
@@ -444,6 +482,7 @@ static exa_status write_all(writer *w) {
     exa_hdf5_leave();
     EXA_TRY(st);
     EXA_TRY(exa_comm_agree(read_back(w)));
+    if (exa_comm_rank() == 0) give_back(w);
     return exa_comm_agree(exa_comm_rank() == 0 ? exa_file_commit(w->temporary, w->path) : EXA_OK);
 }
 

@@ -8,6 +8,7 @@
 #include "exaconn/generation.h"
 #include "exaconn/journal.h"
 #include "exaconn/json.h"
+#include "exaconn/precomputed.h"
 #include "exaconn/run_directory.h"
 #include "exaconn/volume.h"
 
@@ -299,9 +300,13 @@ static exa_status tell_path(const char *path, report *r) {
     exa_generation *generation;
     FILE *f;
 
+    if (exa_precomputed_recognise(path) || strncmp(path, "precomputed://", 14) == 0) return tell_volume(path, r);
     if (exa_file_is_directory(path)) {
-        EXA_CHECK(exa_run_directory_recognise(path, &running), EXA_ERR_CONFIG,
-                  "folder '%s' is no run directory. Hint: name a run directory, a weights file or a volume", path);
+        EXA_CHECK(
+            exa_run_directory_recognise(path, &running), EXA_ERR_CONFIG,
+            "folder '%s' is neither a run directory nor a precomputed volume. Hint: name one of these, a weights "
+            "file or a volume",
+            path);
         return tell_run(path, running, r);
     }
     f = fopen(path, "rb");
@@ -392,12 +397,12 @@ const exa_cli_command exa_cmd_info = {
     .positional_min = 0,
     .positional_max = 1,
     .summary = "say what a file or folder is, or what this machine has",
-    .description =
-        "PATH is a weights file, a volume (FILE.h5:/DATASET, or FILE.h5 for its only one or a list of "
-        "them), a run directory, or a journal or checkpoint in one. Weights, journals and checkpoints are "
-        "verified by their checksums. Triples are z, y, x; a chunk of 0 means "
-        "contiguous, a voxel size of 0 means unknown.\n"
-        "--devices tells the processor, the cores and the memory this process may use, and the GPUs.",
+    .description = "PATH is a weights file, a volume (FILE.h5:/DATASET, or FILE.h5 for its only one or a list of "
+                   "them, or a precomputed folder), a run directory, or a journal or checkpoint in one. Weights, "
+                   "journals and checkpoints are "
+                   "verified by their checksums. Triples are z, y, x; a chunk of 0 means "
+                   "contiguous, a voxel size of 0 means unknown.\n"
+                   "--devices tells the processor, the cores and the memory this process may use, and the GPUs.",
     .example = "exaconn info ffn.h5\n"
                "exaconn info --json fib25.h5:/raw\n"
                "exaconn info RUN\n"

@@ -3,6 +3,7 @@
 
 #include "exaconn/chunk_store.h"
 #include "exaconn/job.h"
+#include "exaconn/mask.h"
 #include "exaconn/plan.h"
 #include "exaconn/progress.h"
 
@@ -14,11 +15,28 @@ typedef struct plan_facts {
     exa_inputs inputs;
     exa_plan plan; /* of one chunk; a job without chunks is one */
     exa_chunk_grid grid;
-    double chunk_voxels;  /* of the largest */
-    double voxels, steps; /* of all chunks, halos included in the steps */
-    int threads;
+    double chunk_voxels;      /* of the largest */
+    double voxels, steps;     /* of all chunks, halos included in the steps */
+    double seconds;           /* of one rank with its threads; 0 = not known */
+    double price;             /* of a core-hour; 0 = not given */
+    uint64_t empty, included; /* chunks that the mask leaves nothing of; voxels of the box that it leaves */
+    bool mask_read, measured;
+    int threads, ranks;
     bool fits;
 } plan_facts;
+
+static double bytes_per_voxel(const plan_facts *f) {
+    return f->job->segmentation.probability_map ? 5.0 : 4.0; /* labels, probability */
+}
+
+/* What the journals of all chunks hold uncompressed, halos included. */
+static double journal_bytes(const plan_facts *f) {
+    return bytes_per_voxel(f) * f->chunk_voxels * (double)(f->grid.chunks - f->empty);
+}
+
+static double core_hours(const plan_facts *f) {
+    return f->seconds * f->threads / 3600.0;
+}
 
 /* Exactly, beyond 64 bits, too. */
 static const char *format_voxels(const exa_box *b, char out[64]) {
@@ -45,12 +63,30 @@ static void print_chunks(const plan_facts *f) {
            (long long)g->halo[1], (long long)g->halo[2]);
     printf("supervoxels  up to %llu in a chunk: its number times 2^%d, plus one of these\n",
            (1ull << g->local_bits) - 1, g->local_bits);
-    printf("journals   at most %s before compression\n",
-           exa_format_bytes(
-               (f->job->segmentation.probability_map ? 5.0 : 4.0) * f->chunk_voxels * (double)g->chunks, a));
+    if (f->mask_read)
+        printf("mask       leaves %llu voxels of the box and nothing of %llu chunks\n",
+               (unsigned long long)f->included, (unsigned long long)f->empty);
+    else if (f->job->mask.volume)
+        printf("mask       not read; --mask counts the chunks it leaves nothing of\n");
+    printf("journals   at most %s before compression\n", exa_format_bytes(journal_bytes(f), a));
+    printf("checkpoints  at most %s before compression for each of the %lld kept\n",
+           exa_format_bytes(journal_bytes(f), a), (long long)f->job->checkpoint.keep);
     if (g->chunks > EXA_CHUNK_STORE_MOST)
         printf("           ** more chunks than one run takes so far: %llu **\n",
                (unsigned long long)EXA_CHUNK_STORE_MOST);
+}
+
+static void print_time(const plan_facts *f) {
+    char a[32];
+
+    if (!(f->seconds > 0)) {
+        printf("time       not measured; --measure times a few steps on this machine\n");
+        return;
+    }
+    printf("time       about %s with %d threads on %d ranks: %.1f ms a step (%s), %.1f core-hours\n",
+           exa_format_duration(f->seconds / f->ranks, a), f->threads, f->ranks, f->plan.seconds_per_step * 1e3,
+           f->measured ? "measured here" : "as given", core_hours(f));
+    if (f->price > 0) printf("cost       about %.2f at %g a core-hour\n", core_hours(f) * f->price, f->price);
 }
 
 static void print_text(const plan_facts *f) {
@@ -75,13 +111,7 @@ static void print_text(const plan_facts *f) {
            "published for FIB-25)\n",
            f->steps, EXA_PLAN_STEPS_PER_CELL, (long long)f->inputs.model->deltas[0],
            (long long)f->inputs.model->deltas[1], (long long)f->inputs.model->deltas[2]);
-    if (p->seconds_per_step > 0) {
-        printf("time       about %s with %d threads here: %.1f ms a step (measured), %.1f core-hours\n",
-               exa_format_duration(f->steps * p->seconds_per_step, a), f->threads, p->seconds_per_step * 1e3,
-               f->steps * p->seconds_per_step * f->threads / 3600.0);
-    } else {
-        printf("time       not measured; --measure times a few steps on this machine\n");
-    }
+    print_time(f);
 }
 
 static exa_status print_json(const plan_facts *f) {
@@ -103,13 +133,64 @@ static exa_status print_json(const plan_facts *f) {
     cJSON_AddNumberToObject(o, "threads", f->threads);
     if (p->seconds_per_step > 0) {
         cJSON_AddNumberToObject(o, "seconds_per_step", p->seconds_per_step);
-        cJSON_AddNumberToObject(o, "seconds_estimate", f->steps * p->seconds_per_step);
+        cJSON_AddNumberToObject(o, "seconds_estimate", f->seconds / f->ranks);
+        cJSON_AddNumberToObject(o, "core_hours_estimate", core_hours(f));
+        if (f->price > 0) cJSON_AddNumberToObject(o, "cost_estimate", core_hours(f) * f->price);
+    }
+    cJSON_AddNumberToObject(o, "ranks", f->ranks);
+    if (f->job->chunks.shape.given) {
+        cJSON_AddNumberToObject(o, "journal_bytes_max", journal_bytes(f));
+        cJSON_AddNumberToObject(o, "checkpoint_bytes_max", journal_bytes(f) * (double)f->job->checkpoint.keep);
+    }
+    if (f->mask_read) {
+        cJSON_AddNumberToObject(o, "chunks_empty", (double)f->empty);
+        cJSON_AddNumberToObject(o, "voxels_included", (double)f->included);
     }
     text = cJSON_Print(o);
     cJSON_Delete(o);
     EXA_CHECK(text, EXA_ERR_MEMORY, "cannot allocate the plan's JSON");
     puts(text);
     cJSON_free(text);
+    return EXA_OK;
+}
+
+/* What the mask leaves; the steps are taken to be in proportion. */
+static exa_status read_mask(plan_facts *f) {
+    double all = 0, left = 0;
+
+    EXA_CHECK(f->job->mask.volume, EXA_ERR_CONFIG, "--mask: the job has no mask");
+    for (exa_chunkid k = 0; k < f->grid.chunks; k++) {
+        const exa_box box = exa_chunk_grid_box(&f->grid, k);
+        exa_mask_counts counts;
+        int64_t voxels;
+        EXA_TRY(exa_box_voxels(&box, &voxels));
+        EXA_TRY(exa_mask_count(f->job, &f->inputs, &f->grid, k, &counts));
+        f->empty += counts.included == 0;
+        f->included += (uint64_t)counts.core_included;
+        all += (double)voxels;
+        left += (double)counts.included;
+    }
+    f->steps *= left / all;
+    f->mask_read = true;
+    return EXA_OK;
+}
+
+static exa_status read_rates(const exa_cli_arguments *a, plan_facts *f) {
+    f->ranks = (int)exa_cli_int(a, "ranks", 1);
+    EXA_CHECK(f->ranks > 0 && exa_cli_int(a, "ranks", 1) <= 100000000, EXA_ERR_CONFIG,
+              "--ranks: give a number of ranks");
+    f->price = exa_cli_real(a, "price", 0);
+    EXA_CHECK(f->price >= 0, EXA_ERR_CONFIG, "--price: %g is negative", f->price);
+    f->plan.seconds_per_step = exa_cli_real(a, "seconds-per-step", 0);
+    EXA_CHECK(f->plan.seconds_per_step >= 0, EXA_ERR_CONFIG, "--seconds-per-step: %g is negative",
+              f->plan.seconds_per_step);
+    EXA_CHECK(!(exa_cli_has(a, "measure") && exa_cli_has(a, "seconds-per-step")), EXA_ERR_CONFIG,
+              "--measure and --seconds-per-step: give one of them");
+    EXA_CHECK(!(f->price > 0) || exa_cli_has(a, "measure") || f->plan.seconds_per_step > 0, EXA_ERR_CONFIG,
+              "--price needs a rate. Hint: add --measure, or --seconds-per-step as measured elsewhere");
+    f->measured = exa_cli_has(a, "measure");
+    if (f->measured) EXA_TRY(exa_plan_measure(f->job, &f->inputs, &f->plan));
+    f->seconds = f->steps * f->plan.seconds_per_step;
     return EXA_OK;
 }
 
@@ -126,7 +207,8 @@ static exa_status plan_job(const exa_cli_arguments *arguments, const exa_job *jo
     for (int a = 0; a < 3; a++) f.voxels *= (double)f.inputs.box.shape[a];
     f.steps = f.plan.steps * (double)f.grid.chunks;
     f.fits = f.plan.peak_bytes <= f.plan.available_bytes;
-    if (exa_cli_has(arguments, "measure")) EXA_GOTO(done, exa_plan_measure(job, &f.inputs, &f.plan));
+    if (exa_cli_has(arguments, "mask")) EXA_GOTO(done, read_mask(&f));
+    EXA_GOTO(done, read_rates(arguments, &f));
     if (exa_cli_has(arguments, "json")) {
         st = print_json(&f);
     } else {
@@ -155,12 +237,20 @@ const exa_cli_command exa_cmd_plan = {
     .summary = "say what a job needs: memory, steps, time, output",
     .description =
         "Opens the job's inputs and checks them as `run` would, then prints predicted memory, output size "
-        "and an estimate of the FFN steps. No voxel is read and nothing is written. With --measure a few "
-        "steps of the job's network are timed on this machine and the time follows from them.",
+        "and an estimate of the FFN steps. No voxel is read (but of the mask with --mask) and nothing is written. "
+        "With --measure a few "
+        "steps of the job's network are timed on this machine and time and cost follow from them; "
+        "--seconds-per-step is for a time measured on another one.",
     .example = "exaconn plan job.json\n"
-               "exaconn plan --measure --json job.json",
-    .options = (const exa_cli_option[]){{"measure", 'm', EXA_CLI_FLAG, NULL, "time a few network steps here"},
-                                        {"json", 0, EXA_CLI_FLAG, NULL, "print JSON"},
-                                        {0}},
+               "exaconn plan --measure --json job.json\n"
+               "exaconn plan --mask --seconds-per-step 0.05 --ranks 512 --price 0.04 job.json",
+    .options =
+        (const exa_cli_option[]){{"measure", 'm', EXA_CLI_FLAG, NULL, "time a few network steps here"},
+                                 {"seconds-per-step", 0, EXA_CLI_REAL, "S", "of one rank, as measured elsewhere"},
+                                 {"ranks", 'n', EXA_CLI_INT, "N", "that share the chunks"},
+                                 {"price", 0, EXA_CLI_REAL, "P", "of a core-hour"},
+                                 {"mask", 0, EXA_CLI_FLAG, NULL, "read the job's mask and count what it leaves"},
+                                 {"json", 0, EXA_CLI_FLAG, NULL, "print JSON"},
+                                 {0}},
     .run = run,
 };

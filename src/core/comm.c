@@ -48,8 +48,7 @@ exa_status exa_comm_init(void) {
     return count_local_ranks();
 }
 
-/* Rank 0 may still be writing for minutes: the others sleep, as MPI_Finalize alone would not. */
-static void wait_asleep(void) {
+void exa_comm_wait(void) {
     const struct timespec moment = {.tv_nsec = 5000000};
     MPI_Request barrier;
     int all = 0;
@@ -68,7 +67,8 @@ bool exa_comm_is_abandoned(void) {
 
 void exa_comm_finalize(void) {
     if (!initialised || abandoned) return;
-    wait_asleep();
+    exa_comm_wait(); /* rank 0 may still be writing for minutes: the others sleep, as MPI_Finalize alone would not
+                      */
     MPI_Finalize();
     initialised = false;
 }

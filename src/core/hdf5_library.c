@@ -12,6 +12,13 @@
 
 static pthread_mutex_t library = PTHREAD_MUTEX_INITIALIZER;
 
+/* A file that could not be written to its end (a full disk) cannot be closed either, and HDF5 1.10 crashes over it
+ * when it cleans up at the end of the process. Nothing is left to that: whoever opens a file closes it. Must come
+ * before anything else is asked of HDF5. */
+__attribute__((constructor)) static void no_cleaning_up_at_exit(void) {
+    H5dont_atexit();
+}
+
 void exa_hdf5_lock(void) {
     pthread_mutex_lock(&library);
 }
@@ -36,6 +43,7 @@ typedef struct innermost {
     char text[512];
     bool filter; /* a filter of the pipeline failed */
     bool system; /* errno was set */
+    bool lock;   /* the file could not be locked */
 } innermost;
 
 /* The virtual file drivers write "..., errno = 28, error message = 'No space left on device', ...". */
@@ -53,6 +61,7 @@ static herr_t visit(unsigned n, const H5E_error2_t *error, void *context) {
     innermost *in = context;
 
     if (error->maj_num == H5E_PLINE) in->filter = true;
+    if (strstr(error->desc ? error->desc : "", "lock file")) in->lock = true;
     if (n == 0) {
         const char *text = error->desc && *error->desc ? error->desc : "no reason given";
         in->system = system_text(text, in->text, sizeof in->text);
@@ -71,7 +80,7 @@ exa_status exa_hdf5_error(exa_status otherwise, const char *file, int line, cons
     va_start(args, format);
     vsnprintf(message, sizeof message, format, args);
     va_end(args);
-    if (strstr(in.text, "lock")) hint = ". Hint: on a file system without locks set HDF5_USE_FILE_LOCKING=FALSE";
+    if (in.lock) hint = ". Hint: on a file system without locks set HDF5_USE_FILE_LOCKING=FALSE";
     if (in.filter) otherwise = EXA_ERR_CORRUPT;
     if (in.system) otherwise = EXA_ERR_IO;
     return exa_error_set(otherwise, file, line, "%.1400s: %s%s", message, in.text, hint);

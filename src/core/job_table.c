@@ -29,6 +29,8 @@ const exa_job_section exa_job_sections[] = {
      "The network's options; null is what the weights were published with; overriding is warned about."},
     {"compute", "How the work is done on this machine."},
     {"segmentation", "How the result is stored."},
+    {"precomputed",
+     "What is also written for viewers, in Neuroglancer's format, below the run directory (docs/viewing.md)."},
     {"limits", "Stops early, to try a job quickly; 0 is no limit."},
     {"checkpoint", "A run by chunks gathers its journals into checkpoints from time to time; how often never "
                    "changes the result."},
@@ -44,8 +46,8 @@ const exa_job_key exa_job_keys[] = {
      AT(volume),
      .since = "0.1",
      .standard = "\"volume.h5:/raw\"",
-     .doc = "The raw image volume, as file and dataset: \"file.h5:/path/to/dataset\", or a phantom: "
-            "\"phantom:seed=7,shape=512x512x512\"."},
+     .doc = "The raw image volume, as file and dataset: \"file.h5:/path/to/dataset\", a precomputed "
+            "folder, or a phantom: \"phantom:seed=7,shape=512x512x512\"."},
     {.path = "weights",
      .kind = EXA_JOB_FILE,
      .flags = EXA_JOB_REQUIRED,
@@ -438,6 +440,23 @@ const exa_job_key exa_job_keys[] = {
      .since = "0.1",
      .standard = "false",
      .doc = "Also stores the object probability of every voxel, quantised to 8 bits."},
+
+    {.path = "precomputed.segmentation",
+     .kind = EXA_JOB_BOOL,
+     .flags = EXA_JOB_FREE,
+     AT(precomputed.segmentation),
+     .since = "0.1",
+     .standard = "false",
+     .doc = "Writes the segmentation to `precomputed/segmentation`, by all ranks. Off, as `exaconn export RUN` "
+            "makes it "
+            "later as well, and not every run is looked at."},
+    {.path = "precomputed.raw",
+     .kind = EXA_JOB_BOOL,
+     .flags = EXA_JOB_FREE,
+     AT(precomputed.raw),
+     .since = "0.1",
+     .standard = "false",
+     .doc = "Writes the raw image of the box to `precomputed/raw`, about as large as the image itself."},
 
     {.path = "limits.max_seeds",
      .kind = EXA_JOB_INTEGER,

@@ -286,7 +286,8 @@ static uint64_t largest(uint64_t a, uint64_t b, uint64_t c) {
 }
 
 void exa_plan_make(const exa_job *job, const exa_inputs *in, int threads, exa_plan *plan) {
-    const uint64_t hdf5_buffers = 80u << 20; /* chunk cache, free lists, compressor: measured */
+    const uint64_t hdf5_buffers = 80u << 20;   /* chunk cache, free lists, compressor: measured */
+    const uint64_t export_buffers = 96u << 20; /* chunks of two scales, and the reader's cache of the finer one */
     const exa_ffn_model *m = in->model;
     uint64_t voxels = (uint64_t)in->voxels, mask = job->mask.volume || job->skip_zero_raw ? voxels : 0;
     uint64_t map = job->segmentation.probability_map ? voxels : 0, rows, seeds;
@@ -301,6 +302,9 @@ void exa_plan_make(const exa_job *job, const exa_inputs *in, int threads, exa_pl
     plan->seed_bytes = predict_seeding(job, in);
     plan->network_bytes = predict_network(m, threads);
     plan->write_bytes = rows * (uint64_t)(in->box.shape[1] * in->box.shape[2]) * 8 + hdf5_buffers;
+    if ((job->precomputed.segmentation || job->precomputed.raw) &&
+        plan->write_bytes < hdf5_buffers + export_buffers)
+        plan->write_bytes = hdf5_buffers + export_buffers; /* one comes after the other */
     /* The exclusion mask goes once the canvas knows it, the object map before anything is written. */
     plan->peak_bytes =
         largest(plan->raw_bytes + mask + plan->seed_bytes, plan->raw_bytes + mask + plan->canvas_bytes + seeds,

@@ -1,4 +1,4 @@
-/* The order of a run: inputs, memory, directory, threads, voxels, seeds, flood, files. */
+/* The order of a run: inputs, memory, directory, threads, voxels, seeds, flood, files, exports. */
 #include "exaconn/run.h"
 #include "run_internal.h"
 
@@ -29,7 +29,16 @@ static void catch_signals(bool on) {
     action.sa_flags = (int)SA_RESETHAND;
     sigaction(SIGINT, &action, NULL);
     sigaction(SIGTERM, &action, NULL);
-    if (on) stop_signal = 0;
+}
+
+/* A batch system's warning that time is nearly up, before the run is ready for it or after it has ended just as
+ * well. It comes more than once, from the batch system and passed on by the launcher, and is caught for good: all
+ * these ask for the same thing, and by default each would kill. */
+static void catch_warning(void) {
+    struct sigaction action = {.sa_handler = on_signal, .sa_flags = SA_RESTART};
+
+    stop_signal = 0;
+    sigaction(SIGUSR1, &action, NULL);
 }
 
 bool exa_run_is_stopped(void) {
@@ -213,6 +222,8 @@ static void print_summary(const exa_run_work *w) {
     EXA_INFO("segmentation: %s:/segmentation", path);
     EXA_INFO("look at it:   exaconn render --raw '%s' --seg '%s:/segmentation' --slice z=%lld -o slice.png",
              w->job->volume, path, (long long)(w->inputs.box.start[0] + w->inputs.box.shape[0] / 2));
+    if (w->job->precomputed.segmentation || w->job->precomputed.raw)
+        EXA_INFO("              exaconn view '%s'", w->job->output);
 }
 
 static void log_memory(const char *after) {
@@ -267,6 +278,7 @@ static exa_status segment(exa_run_work *w) {
 static exa_status work(exa_run_work *w) {
     EXA_TRY(exa_comm_agree(exa_run_write_status(w, "running", -1.0)));
     EXA_TRY(w->stitch_from ? stitch_again(w) : segment(w));
+    EXA_TRY(exa_run_export(w));
     if (exa_comm_rank() != 0) return EXA_OK;
     w->times.total_s = exa_clock_now() - w->began;
     EXA_TRY(exa_run_write_summary(w));
@@ -324,6 +336,7 @@ static void release(exa_run_work *w) {
     free(w->excluded);
     free(w->initial_ids);
     free(w->last_ranks);
+    free(w->included);
     exa_inputs_close(&w->inputs);
     exa_run_directory_close(&w->directory);
 }
@@ -340,6 +353,7 @@ static exa_status prepare(exa_run_work *w) {
     EXA_TRY(check_ranks(w->job));
     EXA_TRY(exa_plan_threads(w->job, &w->threads));
     EXA_TRY(exa_inputs_open(w->job, &w->inputs));
+    EXA_TRY(exa_run_check_export(w));
     EXA_TRY(exa_plan_grid(w->job, &w->inputs, &w->grid));
     EXA_TRY(exa_plan_chunk(w->job, &w->inputs, &w->grid, w->threads, &w->plan));
     w->plan.steps *= (double)w->grid.chunks;
@@ -370,6 +384,7 @@ static exa_status run(const exa_job *job, const char *stitch_from) {
     exa_status st = EXA_OK;
 
     return_freed_memory();
+    catch_warning();
     gmtime_r(&t, &utc);
     strftime(w.started, sizeof w.started, "%Y-%m-%dT%H:%M:%SZ", &utc);
     if (exa_comm_rank() != 0) exa_log_set_level(EXA_LOG_ERROR); /* what all ranks see, rank 0 says */

@@ -177,7 +177,8 @@ exa_status exa_run_open_chunks(exa_run_work *w) {
         say_chunks(w);
         warn_of_points(w);
     }
-    return exa_run_begin_journals(w);
+    EXA_TRY(exa_run_begin_journals(w));
+    return exa_run_weigh_chunks(w);
 }
 
 /* The SHA-256 of what the other run's chunks were made for; on rank 0, which knows whether all are there. */
@@ -242,19 +243,18 @@ static void order_bytes(int64_t *values, size_t count) {
     for (size_t i = 0; i < count; i++) values[i] = (int64_t)exa_load_le64((const unsigned char *)&values[i]);
 }
 
-static exa_status pack_details(const exa_run_work *w, int64_t **details, size_t *size) {
-    size_t attempts, words;
-    const exa_attempt *a = exa_canvas_attempts(w->canvas, &attempts);
+exa_status exa_run_pack_details(const exa_canvas_counters *counters, const exa_attempt *attempts, size_t count,
+                                int64_t excluded, bool limited, void **details, size_t *size) {
+    size_t words = HEAD + count * ATTEMPT;
     int64_t *v;
 
-    words = HEAD + attempts * ATTEMPT;
     EXA_TRY(exa_alloc(words, sizeof *v, "the details of a chunk", &v));
     v[0] = VERSION;
-    v[1] = (int64_t)attempts;
-    v[2] = w->excluded_voxels;
-    v[3] = exa_canvas_limit_reached(w->canvas);
-    memcpy(v + 4, exa_canvas_get_counters(w->canvas), sizeof(exa_canvas_counters));
-    for (size_t i = 0; i < attempts; i++) pack_attempt(&a[i], v + HEAD + i * ATTEMPT);
+    v[1] = (int64_t)count;
+    v[2] = excluded;
+    v[3] = limited;
+    memcpy(v + 4, counters, sizeof *counters);
+    for (size_t i = 0; i < count; i++) pack_attempt(&attempts[i], v + HEAD + i * ATTEMPT);
     order_bytes(v, words);
     *details = v;
     *size = words * sizeof *v;
@@ -292,10 +292,13 @@ static exa_status put_chunk(exa_run_work *w, exa_chunkid k) {
     double began = exa_clock_now();
     exa_chunk_record record = {
         .chunk = k, .labels = exa_canvas_segmentation(w->canvas), .probability = exa_canvas_probability(w->canvas)};
-    int64_t *details = NULL;
+    void *details = NULL;
+    size_t count;
+    const exa_attempt *attempts = exa_canvas_attempts(w->canvas, &count);
     exa_status st = EXA_OK;
 
-    EXA_GOTO(done, pack_details(w, &details, &record.details_size));
+    EXA_GOTO(done, exa_run_pack_details(exa_canvas_get_counters(w->canvas), attempts, count, w->excluded_voxels,
+                                        exa_canvas_limit_reached(w->canvas), &details, &record.details_size));
     record.details = details;
     EXA_GOTO(done, exa_chunk_store_put(w->store, &record));
 done:
@@ -343,10 +346,7 @@ static exa_status segment_chunk(exa_run_work *w, exa_chunkid k) {
     exa_status st;
 
     in->box = exa_chunk_grid_box(&w->grid, k);
-    for (int a = 0; a < 3; a++) {
-        in->mask.box.start[a] += in->box.start[a] - whole.box.start[a];
-        in->mask.box.shape[a] = in->box.shape[a];
-    }
+    for (int a = 0; a < 3; a++) in->mask.box.start[a] += in->box.start[a] - whole.box.start[a];
     st = exa_box_voxels(&in->box, &in->voxels);
     if (st == EXA_OK) st = flood_chunk(w, k);
     exa_canvas_destroy(&w->canvas);
@@ -409,8 +409,13 @@ static exa_status list_missing(exa_run_work *w, const exa_lease_result *before, 
         exa_box box;
         int64_t voxels;
         if (exa_chunk_store_has(w->store, k) || is_given_up(before, k)) continue;
+        if (w->included && w->included[k] == 0) { /* another rank's journal has it */
+            w->chunks_before++;
+            continue;
+        }
         box = exa_chunk_grid_box(&w->grid, k);
         EXA_TRY(exa_box_voxels(&box, &voxels));
+        if (w->included && w->included[k] < (uint64_t)voxels) voxels = (int64_t)w->included[k];
         (*items)[(*count)++] = (exa_policy_item){.id = k, .cost = (double)voxels};
     }
     return EXA_OK;

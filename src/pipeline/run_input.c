@@ -4,6 +4,7 @@
 #include "exaconn/clock.h"
 #include "exaconn/exclusion.h"
 #include "exaconn/log.h"
+#include "exaconn/mask.h"
 #include "exaconn/volume.h"
 
 #include <math.h>
@@ -45,25 +46,6 @@ static exa_status read_plane(const exa_companion *c, exa_coord z, exa_segid *lab
     return exa_volume_read(c->volume, &plane, EXA_U64, labels);
 }
 
-static exa_status read_mask(exa_run_work *w) {
-    const exa_coord *n = w->inputs.box.shape;
-    const bool exclude_nonzero = w->job->mask.exclude_values == EXA_JOB_MASK_NONZERO;
-    size_t plane = (size_t)(n[1] * n[2]);
-    exa_segid *values = NULL;
-    exa_status st = EXA_OK;
-
-    EXA_TRY(exa_alloc(plane, sizeof *values, "a mask plane", &values));
-    for (exa_coord z = 0; z < n[0]; z++) {
-        EXA_GOTO(done, read_plane(&w->inputs.mask, z, values));
-        for (size_t i = 0; i < plane; i++) {
-            w->excluded[(size_t)z * plane + i] = (values[i] != 0) == exclude_nonzero;
-        }
-    }
-done:
-    free(values);
-    return st;
-}
-
 exa_status exa_run_load_exclusion(exa_run_work *w) {
     double began = exa_clock_now();
     int64_t added;
@@ -71,7 +53,7 @@ exa_status exa_run_load_exclusion(exa_run_work *w) {
 
     if (!w->job->mask.volume && !w->job->skip_zero_raw) return EXA_OK;
     EXA_TRY(exa_calloc((size_t)w->inputs.voxels, 1, "the exclusion mask", &w->excluded));
-    if (w->inputs.mask.volume) EXA_GOTO(done, read_mask(w));
+    if (w->inputs.mask.volume) EXA_GOTO(done, exa_mask_read(w->job, &w->inputs, &w->inputs.box, w->excluded));
     if (w->job->skip_zero_raw) EXA_GOTO(done, exa_exclusion_add_zero_raw(&w->image, w->excluded, &added));
     w->excluded_voxels = 0;
     for (int64_t i = 0; i < w->inputs.voxels; i++) w->excluded_voxels += w->excluded[i];

@@ -55,6 +55,8 @@ typedef struct exa_run_work {
     uint64_t chunks_resumed;     /* of earlier starts */
     uint64_t chunks_done;        /* and of this one, as rank 0 knows it */
     uint64_t chunks_before;      /* done before this round: rounds lie between checkpoints */
+    uint64_t chunks_empty;       /* that the mask leaves nothing of, in this start; on rank 0 */
+    uint64_t *included;          /* owned; voxels that it leaves of each missing chunk; NULL without a mask */
     double checkpoint_cost_s;    /* of the last one; 0 = there was none */
     exa_policy_counters leases;  /* while chunks are segmented, and after; on rank 0 */
     const exa_lease_rank *ranks; /* the same; borrowed from the lease or from last_ranks */
@@ -96,6 +98,12 @@ bool exa_run_did_all(const exa_run_work *w); /* this process, in this start: its
 exa_status exa_run_open_chunks(exa_run_work *w);
 exa_status exa_run_segment_chunks(exa_run_work *w);       /* by all ranks; all stores know all chunks then */
 exa_status exa_run_open_finished_chunks(exa_run_work *w); /* of stitch_from, by all ranks */
+/* What the mask leaves of each; those of which nothing is left are done. By all ranks. */
+exa_status exa_run_weigh_chunks(exa_run_work *w);
+
+/* The details of a chunk as bytes (*details is transferred), and back. */
+exa_status exa_run_pack_details(const exa_canvas_counters *counters, const exa_attempt *attempts, size_t count,
+                                int64_t excluded, bool limited, void **details, size_t *size);
 exa_status exa_run_read_details(exa_run_work *w, exa_chunkid k, exa_run_details *details);
 
 /* Opens the store anew, replaying on rank 0; exa_run_begin_journals then begins a new epoch. By all ranks. */
@@ -121,6 +129,10 @@ exa_status exa_run_read_candidates(const char *folder, const exa_chunk_grid *gri
 /* segments.csv, of the sorted segments of all ranks. Collective. */
 exa_status exa_run_write_segments(exa_run_work *w, const exa_segment *list, size_t count);
 exa_status exa_run_write_box_segments(exa_run_work *w);
+
+/* export_run.c: precomputed volumes for viewers, if the job wants them. Collective. */
+exa_status exa_run_check_export(const exa_run_work *w);
+exa_status exa_run_export(exa_run_work *w);
 
 /* run_input.c */
 exa_status exa_run_load_raw(exa_run_work *w);

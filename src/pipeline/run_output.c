@@ -188,6 +188,7 @@ static void add_chunks(cJSON *to, const exa_run_work *w) {
     cJSON_AddNumberToObject(o, "count", (double)w->grid.chunks);
     cJSON_AddNumberToObject(o, "done", (double)exa_chunk_store_count(w->store));
     cJSON_AddNumberToObject(o, "resumed", (double)w->chunks_resumed);
+    if (w->inputs.mask.volume) cJSON_AddNumberToObject(o, "masked_out", (double)w->chunks_empty);
     cJSON_AddNumberToObject(o, "supervoxel_local_bits", w->grid.local_bits);
     cJSON_AddNumberToObject(o, "candidates", (double)w->candidates);
     cJSON_AddNumberToObject(o, "joined", (double)w->joined);

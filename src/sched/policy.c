@@ -363,7 +363,8 @@ exa_status exa_policy_take(exa_policy *p, uint32_t number, double now_s, exa_pol
     bool taken = true;
 
     *count = 0;
-    p->paused = p->paused || (p->options.pause_s > 0 && now_s >= p->options.pause_s);
+    /* Not before something was given out: a short interval must not keep all from ever working. */
+    p->paused = p->paused || (p->options.pause_s > 0 && now_s >= p->options.pause_s && p->counters.leases > 0);
     if (!w || !w->alive || p->paused) return EXA_OK;
     if (room > p->options.lease_most) room = p->options.lease_most;
     if (w->leases.count == 0) w->last_event = now_s;

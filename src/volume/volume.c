@@ -6,6 +6,7 @@
 #include "exaconn/volume.h"
 #include "exaconn/phantom.h"
 
+#include "precomputed_internal.h"
 #include "voxel_convert_internal.h"
 #include "volume_internal.h"
 
@@ -36,14 +37,18 @@ static bool is_phantom(const char *name) {
 
 exa_status exa_volume_split_name(const char *name, char *path, size_t path_bytes, char *dataset,
                                  size_t dataset_bytes) {
-    const char *separator = find_separator(name), *inside;
+    const char *separator = find_separator(name), *inside, *key;
+    char folder[EXA_PATH_BYTES];
     size_t path_length;
 
     EXA_CHECK(!is_phantom(name), EXA_ERR_CONFIG,
               "'%.200s' is a phantom, which can only be read. Hint: name a file, as FILE.h5:/DATASET", name);
-    EXA_CHECK(separator || !strstr(name, "://"), EXA_ERR_UNSUPPORTED,
-              "'%s' is a URL, and only HDF5 files can be read so far. Hint: name a volume as FILE.h5:/DATASET",
+    EXA_CHECK(!exa_volume_precomputed_name(name, folder, &key), EXA_ERR_CONFIG,
+              "'%.200s' is a precomputed volume, which can only be read here. Hint: name a file, as "
+              "FILE.h5:/DATASET; exaconn export writes precomputed volumes",
               name);
+    EXA_CHECK(separator || !strstr(name, "://"), EXA_ERR_UNSUPPORTED,
+              "'%s' is a URL of a kind that exaconn does not read. Hint: name a volume as FILE.h5:/DATASET", name);
     if (!separator) separator = strrchr(name, ':'); /* a file of another ending */
     EXA_CHECK(separator && separator != name, EXA_ERR_CONFIG,
               "'%s' does not name a volume. Hint: name it as FILE.h5:/DATASET, for example sample.h5:/raw", name);
@@ -62,8 +67,6 @@ exa_status exa_volume_list_file(const char *path, exa_volume_list *list) {
 }
 
 /* ---- open, create, close ------------------------------------------------------------------------------------ */
-
-enum { NAME_BYTES = 4096 };
 
 static exa_status new_volume(const char *name, exa_volume **out) {
     exa_volume *v;
@@ -87,7 +90,8 @@ static void finish_info(exa_volume *v) {
 }
 
 exa_status exa_volume_open(const char *name, exa_volume **out) {
-    char path[NAME_BYTES], dataset[NAME_BYTES];
+    char path[EXA_PATH_BYTES], dataset[EXA_PATH_BYTES];
+    const char *key;
     exa_volume *v = NULL;
     exa_status st = EXA_OK;
 
@@ -95,10 +99,29 @@ exa_status exa_volume_open(const char *name, exa_volume **out) {
     if (is_phantom(name)) {
         v->backend = &exa_volume_phantom_backend;
         EXA_GOTO(done, exa_volume_phantom_open(name, &v->info, &v->self));
+    } else if (exa_volume_precomputed_name(name, path, &key)) {
+        v->backend = &exa_volume_precomputed_backend;
+        EXA_GOTO(done, exa_volume_precomputed_open(path, key, &v->info, &v->self));
     } else {
         EXA_GOTO(done, exa_volume_split_name(name, path, sizeof path, dataset, sizeof dataset));
         EXA_GOTO(done, exa_volume_hdf5_open(path, dataset, &v->info, &v->self));
     }
+    finish_info(v);
+    *out = v;
+    v = NULL;
+done:
+    exa_volume_close(&v);
+    return st;
+}
+
+exa_status exa_volume_precomputed_open_scale(const char *folder, const exa_precomputed_info *info, int scale,
+                                             exa_volume **out) {
+    exa_volume *v = NULL;
+    exa_status st = EXA_OK;
+
+    EXA_TRY(new_volume(folder, &v));
+    v->backend = &exa_volume_precomputed_backend;
+    EXA_GOTO(done, exa_volume_precomputed_open_parsed(folder, info, scale, &v->info, &v->self));
     finish_info(v);
     *out = v;
     v = NULL;
@@ -123,7 +146,7 @@ static exa_status check_create_options(const char *name, const exa_volume_create
 }
 
 exa_status exa_volume_create(const char *name, const exa_volume_create_options *options, exa_volume **out) {
-    char path[NAME_BYTES], dataset[NAME_BYTES];
+    char path[EXA_PATH_BYTES], dataset[EXA_PATH_BYTES];
     exa_volume_create_options o = *options;
     exa_volume *v = NULL;
     exa_status st = EXA_OK;

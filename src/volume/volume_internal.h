@@ -39,4 +39,13 @@ exa_status exa_volume_hdf5_list(const char *path, exa_volume_list *list);
 extern const exa_volume_backend exa_volume_phantom_backend; /* only read, no attributes */
 exa_status exa_volume_phantom_open(const char *name, exa_volume_info *info, void **self);
 
+struct exa_precomputed_info;
+extern const exa_volume_backend exa_volume_precomputed_backend; /* only read */
+/* True for "precomputed://FOLDER" and for a folder with an info file, either with ":/SCALE" behind it or not;
+ * splits it. `folder` has EXA_PATH_BYTES; *key points into `name`. */
+bool exa_volume_precomputed_name(const char *name, char *folder, const char **key);
+exa_status exa_volume_precomputed_open(const char *folder, const char *key, exa_volume_info *info, void **self);
+exa_status exa_volume_precomputed_open_parsed(const char *folder, const struct exa_precomputed_info *description,
+                                              int scale, exa_volume_info *info, void **self);
+
 #endif

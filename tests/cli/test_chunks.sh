@@ -28,8 +28,8 @@ expect 0 'complete' -- "$EXACONN" run "$work/whole/job.json"
 same() {
     check "$2: the same attempts" cmp "$run/attempts.csv" "$1/run/attempts.csv"
     check "$2: the same candidates" cmp "$run/candidates.csv" "$1/run/candidates.csv"
-    expect 0 '"voi_bits": 0,' -- "$EXACONN" eval "$1/run/segmentation.h5:/segmentation" "$run/segmentation.h5:/segmentation" --ignore none --json
-    expect 0 '"voi_bits": 0,' -- "$EXACONN" eval "$1/run/probability.h5:/probability" "$run/probability.h5:/probability" --ignore none --json
+    check "$2: the same segmentation" "$EXACONN_FIXTURE" same "$1/run/segmentation.h5:/segmentation" "$run/segmentation.h5:/segmentation"
+    check "$2: the same probability" "$EXACONN_FIXTURE" same "$1/run/probability.h5:/probability" "$run/probability.h5:/probability"
 }
 
 # Killed after each chunk in turn: what was done is not done again.
@@ -72,7 +72,7 @@ check "fewer pairs are joined" test "$(number "$work/again/run/summary.json" chu
 # Stitched again from the stored candidates: as the run itself with these thresholds, or as it was without any.
 stitched() { # stitched FOLDER LIKE: the same tables and voxels
     for table in segments supervoxels candidates attempts; do check "$1: $table as in $2" cmp "$2/$table.csv" "$1/$table.csv"; done
-    expect 0 '"voi_bits": 0,' -- "$EXACONN" eval "$1/segmentation.h5:/segmentation" "$2/segmentation.h5:/segmentation" --ignore none --json
+    check "$1: voxels as in $2" "$EXACONN_FIXTURE" same "$1/segmentation.h5:/segmentation" "$2/segmentation.h5:/segmentation"
 }
 expect 0 'stitched' 'done in' -- "$EXACONN" stitch "$run" --min-fraction 1 -o "$work/stitched-1"
 stitched "$work/stitched-1" "$work/again/run"
@@ -137,4 +137,24 @@ expect 2 'more than one run takes' -- "$EXACONN" run "$work/huge/job.json"
 expect 0 '10000004316234262875 voxels' '4208 x 4208 x 4208 = 74512166912 of 512' -- "$EXACONN" plan "$work/huge/job.json"
 small_job_volume=phantom:seed=1,shape=2154435x2154435x2154435,voxel=5 small_job "$work/huge" '"chunks": {"shape": [4642, 4642, 4642]}'
 expect 0 '465 x 465 x 465 = 100544625' 'does not fit' -- "$EXACONN" plan "$work/huge/job.json"
+# Time and cost from a rate; what a mask leaves.
+"$EXACONN_FIXTURE" mask "$work/mask.h5" 56 18
+small_job_volume=phantom:seed=7,shape=56,empty=0
+small_job "$work/rates" '"chunks": {"shape": [28, 28, 28], "halo": [10, 10, 10]}' "\"mask\": {\"volume\": \"$work/mask.h5:/mask\"}"
+expect 0 'leaves 56448 voxels of the box and nothing of 4 chunks' -- "$EXACONN" plan --mask "$work/rates/job.json"
+expect 0 'as given' '2 ranks' 'cost ' -- "$EXACONN" plan --seconds-per-step 0.5 --ranks 2 --price 3 "$work/rates/job.json"
+check "cost is core-hours times price" python3 -c 'import json, subprocess, sys
+d = json.loads(subprocess.check_output([sys.argv[1], "plan", "--json", "--seconds-per-step", "0.5", "--ranks", "2", "--price", "3", sys.argv[2]]))
+hours = d["steps_estimate"] * 0.5 * d["threads"] / 3600
+sys.exit(not (abs(d["cost_estimate"] - 3 * hours) < 1e-9 * hours and abs(d["seconds_estimate"] - d["steps_estimate"] * 0.25) < 1e-6))' "$EXACONN" "$work/rates/job.json"
+expect 2 'price needs a rate' -- "$EXACONN" plan --price 3 "$work/rates/job.json"
+expect 2 'the job has no mask' -- "$EXACONN" plan --mask "$work/whole/job.json"
+
+# 10 EB is planned exactly, at once, in little memory (a bound on memory; time is only guarded against enumeration).
+for shape in 4642 512; do
+    small_job_volume=phantom:seed=7,shape=2154434
+    small_job "$work/exa" "\"chunks\": {\"shape\": [$shape, $shape, $shape]}"
+    expect 0 '9999990391470218504 voxels' -- timeout 20 bash -c "ulimit -v 1500000; exec '$EXACONN' plan '$work/exa/job.json'"
+done
+
 finish

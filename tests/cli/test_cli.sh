@@ -43,7 +43,7 @@ expect 0 'processor' 'cores +[1-9]' 'memory bytes +[1-9]' 'gpus' -- "$EXACONN" i
 check "info --devices --json is JSON" bash -c "'$EXACONN' info --devices --json | python3 -m json.tool > /dev/null"
 echo nonsense > "$work/file.txt"
 expect 4 'file.txt' -- "$EXACONN" info "$work/file.txt"
-expect 2 'no run directory' -- "$EXACONN" info "$work"
+expect 2 'neither a run directory' -- "$EXACONN" info "$work"
 mkdir "$work/run"; echo '{}' > "$work/run/job.json"
 expect 0 'kind +run directory' 'state +interrupted' 'files +job.json' -- "$EXACONN" info "$work/run"
 expect 0 '"files": \["job.json"\]' -- "$EXACONN" info --json "$work/run"

@@ -2,12 +2,10 @@
 
   journals.py chunks FOLDER               the finished chunks in the journals of FOLDER: "chunk epoch rank" lines
   journals.py again RUN BEFORE VICTIM     was any chunk of the list BEFORE computed again? VICTIM: a rank, all or none
-  journals.py same A.h5 B.h5              is /segmentation the same to the bit? Exit code 2: no h5py to tell
 
 A chunk of BEFORE may be in another journal only if it was given twice on purpose at the end (run.log says so at
 log level debug), or if it is the last one of the victim's journal: it was on disk, but rank 0 had not been told.
 """
-import filecmp
 import pathlib
 import re
 import struct
@@ -53,25 +51,12 @@ def again(run, before, victim):
     return not bad
 
 
-def same(a, b):
-    if filecmp.cmp(a, b, shallow=False):
-        return True
-    try:
-        import h5py
-        import hdf5plugin  # noqa: F401 (the zstd filter)
-        import numpy
-    except ImportError:
-        sys.exit(2)
-    with h5py.File(a) as fa, h5py.File(b) as fb:
-        return bool(numpy.array_equal(fa['segmentation'][:], fb['segmentation'][:]))
-
-
 def main(what, *names):
     if what == 'chunks':
         for entry in finished(names[0]):
             print(*entry)
         return True
-    return again(*names) if what == 'again' else same(*names)
+    return again(*names)
 
 
 if __name__ == '__main__':

@@ -15,7 +15,7 @@ wait_running() {
     return 1
 }
 
-for signal in KILL TERM INT; do
+for signal in KILL TERM INT USR1; do
     folder=$work/$signal
     small_job "$folder" '"compute": {"threads": 1}' '"progress": {"interval_s": 1}'
     cp "$work/large.h5" "$folder/volume.h5"

@@ -58,8 +58,32 @@ def phantoms(folder):
                                 'vacant=0.3,empty=0.1,somata=0.5,glia=0.5,synapses=1,mitochondria=1:/labels')
 
 
+def precomputed(folder):
+    """An info file, a chunk of labels, a shard of one chunk, a gzip block."""
+    import gzip
+    import json
+    sharding = {'@type': 'neuroglancer_uint64_sharded_v1', 'hash': 'identity', 'preshift_bits': 1, 'minishard_bits': 1,
+                'shard_bits': 0, 'minishard_index_encoding': 'gzip', 'data_encoding': 'raw'}
+    info = {'@type': 'neuroglancer_multiscale_volume', 'type': 'image', 'data_type': 'uint8', 'num_channels': 1,
+            'scales': [dict(key='s', size=[9, 8, 7], voxel_offset=[1, 2, 3], resolution=[8, 8, 40.5],
+                            chunk_sizes=[[4, 4, 4]], encoding='raw')]}
+    (folder / 'info').write_bytes(b'\0' + json.dumps(info).encode())
+    info['data_type'] = 'uint32'
+    info['scales'][0].update(encoding='compressed_segmentation', compressed_segmentation_block_size=[8, 8, 8],
+                             sharding=sharding)
+    (folder / 'sharded').write_bytes(b'\0' + json.dumps(info).encode())
+    # One block of two labels, one bit a voxel: offset, header (table at word 4, values at 2), 64 bits, table.
+    labels = struct.pack('<IIIIIQQ', 1, 1 << 24 | 4, 2, 0xf0f0f0f0, 0x0f0f0f0f, 0, 1 << 40)
+    (folder / 'labels').write_bytes(b'\1' + bytes([0x33, 0x33, 0x33]) + labels)
+    index = struct.pack('<QQQ', 0, 0, len(labels))
+    shard = struct.pack('<QQ', len(labels), len(labels) + len(index)) + bytes(48) + labels + index
+    (folder / 'shard').write_bytes(b'\2' + shard)
+    (folder / 'gzip').write_bytes(b'\3' + gzip.compress(labels, mtime=0))
+
+
 def main():
-    for name, make in (('phantom', phantoms), ('request', requests), ('tensor_bundle', tensor_bundles), ('weights', weights)):
+    for name, make in (('precomputed', precomputed), ('phantom', phantoms), ('request', requests),
+                       ('tensor_bundle', tensor_bundles), ('weights', weights)):
         folder = pathlib.Path(sys.argv[1]) / name
         folder.mkdir(parents=True, exist_ok=True)
         make(folder)

@@ -65,6 +65,40 @@ static void sum_done(const work *w, int *all) {
     MPI_Allreduce(mine, all, ITEMS, MPI_INT, MPI_SUM, MPI_COMM_WORLD);
 }
 
+/* Round after round until all is done: each item by somebody, and a round is over early. */
+static void pauses_lose_nothing(void **state) {
+    static int all[ITEMS];
+    work w = {.slow_rank = -1};
+    exa_policy_options o = exa_policy_defaults();
+    int rounds = 0, paused = 1;
+    (void)state;
+    o.pause_s = 0.05;
+    while (paused) {
+        exa_policy_item items[ITEMS];
+        exa_lease_result r = {0};
+        size_t n = 0;
+        sum_done(&w, all);
+        for (uint64_t i = 0; i < ITEMS; i++)
+            if (!all[i]) items[n++] = (exa_policy_item){.id = i, .cost = 1};
+        const exa_lease_work rest = {.items = items,
+                                     .count = exa_comm_rank() ? 0 : n,
+                                     .options = &o,
+                                     .memory_bytes = 1,
+                                     .body = body,
+                                     .tick = tick,
+                                     .context = &w};
+        assert_ok(exa_lease_run(&rest, &r));
+        paused = r.state == EXA_POLICY_PAUSED;
+        assert_ok(exa_comm_broadcast(&paused, sizeof paused));
+        free(r.failures);
+        free(r.ranks);
+        rounds++;
+    }
+    sum_done(&w, all);
+    for (int i = 0; i < ITEMS; i++) assert_true(all[i] >= 1);
+    assert_true(rounds > 1 && rounds < ITEMS);
+}
+
 static void every_item_is_done(void **state) {
     static int all[ITEMS];
     work w = {.slow_rank = -1};
@@ -135,10 +169,9 @@ static void one_stops_all(void **state) {
 
 int main(void) {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(every_item_is_done),
-        cmocka_unit_test(a_slow_rank_is_helped),
-        cmocka_unit_test(failures_are_listed),
-        cmocka_unit_test(one_stops_all),
+        cmocka_unit_test(every_item_is_done),  cmocka_unit_test(a_slow_rank_is_helped),
+        cmocka_unit_test(failures_are_listed), cmocka_unit_test(one_stops_all),
+        cmocka_unit_test(pauses_lose_nothing),
     };
     int failed;
     if (exa_comm_init() != EXA_OK) return 1;

@@ -59,6 +59,8 @@ static void defaults(void **state) {
     assert_true(job.compute.threads == 0 && job.compute.bind == EXA_JOB_AUTO && job.compute.memory_limit_gib == 0);
     assert_true(job.segmentation.chunk[2] == 64 && job.segmentation.zstd_level == 3);
     assert_true(!job.segmentation.probability_map && job.limits.max_steps == 0 && job.progress.interval_s == 10);
+    assert_true(!job.checkpoint.interval_min.given && job.checkpoint.mtbf_hours == 24);
+    assert_true(job.checkpoint.keep == 2 && !job.checkpoint.at_end);
     assert_int_equal(job.log_level, EXA_LOG_INFO);
     exa_job_destroy(&job);
     assert_null(job.volume);
@@ -79,6 +81,7 @@ static const char full[] =
     "\"threads\": 7,"
     "\"bind\": \"off\", \"memory_limit_gib\": 1.5}, \"segmentation\": {\"chunk\": [32, 33, 34], \"zstd_level\": 19,"
     "\"probability_map\": true}, \"limits\": {\"max_seeds\": 1, \"max_objects\": 2, \"max_steps\": 3},"
+    "\"checkpoint\": {\"interval_min\": 0, \"mtbf_hours\": 0.5, \"keep\": 1, \"at_end\": true},"
     "\"progress\": {\"interval_s\": 0.5}, \"log_level\": \"trace\"}";
 
 static void every_key(void **state) {
@@ -101,6 +104,8 @@ static void every_key(void **state) {
     assert_true(job.compute.memory_limit_gib == 1.5 && job.segmentation.chunk[1] == 33);
     assert_true(job.segmentation.zstd_level == 19 && job.segmentation.probability_map);
     assert_true(job.limits.max_seeds == 1 && job.limits.max_objects == 2 && job.limits.max_steps == 3);
+    assert_true(job.checkpoint.interval_min.given && job.checkpoint.interval_min.value == 0);
+    assert_true(job.checkpoint.mtbf_hours == 0.5 && job.checkpoint.keep == 1 && job.checkpoint.at_end);
     assert_true(job.progress.interval_s == 0.5 && job.log_level == EXA_LOG_TRACE);
     exa_job_destroy(&job);
 }

@@ -365,6 +365,40 @@ static void failures_go_elsewhere(void **state) {
     exa_policy_destroy(&p);
 }
 
+/* When it is time nothing more is given out, not twice either; what is in hand is still done. */
+static void all_pause_together(void **state) {
+    exa_policy_options o = exa_policy_defaults();
+    exa_policy_item items[20];
+    exa_policy_lease l[20];
+    exa_policy *p;
+    size_t n, more;
+    (void)state;
+    o.pause_s = 10;
+    for (uint64_t i = 0; i < 20; i++) items[i] = (exa_policy_item){.id = i, .cost = 1};
+    assert_ok(exa_policy_create(items, 20, &o, &p));
+    assert_ok(exa_policy_add_worker(p, 0, 0, 0));
+    assert_ok(exa_policy_add_worker(p, 1, 0, 0));
+    assert_ok(exa_policy_take(p, 0, 11, l, 1, &n)); /* late, but the first */
+    assert_int_equal(n, 1);
+    assert_ok(exa_policy_take(p, 1, 12, l + 1, 1, &more));
+    assert_int_equal(more, 0);
+    assert_int_equal(exa_policy_get_state(p), EXA_POLICY_RUNNING);
+    assert_int_equal(exa_policy_done(p, 0, l[0].item, 13, NULL), EXA_POLICY_FIRST);
+    assert_int_equal(exa_policy_get_state(p), EXA_POLICY_PAUSED);
+    assert_ok(exa_policy_take(p, 0, 14, l, 20, &n));
+    assert_int_equal(n, 0);
+    assert_int_equal(exa_policy_get_state(p), EXA_POLICY_PAUSED);
+    exa_policy_destroy(&p);
+
+    assert_ok(exa_policy_create(items, 1, &o, &p)); /* all done before the pause: complete, not paused */
+    assert_ok(exa_policy_add_worker(p, 0, 0, 0));
+    assert_ok(exa_policy_take(p, 0, 1, l, 1, &n));
+    assert_int_equal(exa_policy_done(p, 0, l[0].item, 13, NULL), EXA_POLICY_FIRST);
+    assert_ok(exa_policy_take(p, 0, 14, l, 1, &n));
+    assert_int_equal(exa_policy_get_state(p), EXA_POLICY_COMPLETE);
+    exa_policy_destroy(&p);
+}
+
 static void wrong_costs_are_refused(void **state) {
     const double wrong[] = {0, -1, NAN, INFINITY};
     exa_policy_options o = exa_policy_defaults();
@@ -385,6 +419,7 @@ int main(void) {
         cmocka_unit_test(order_of_leases),
         cmocka_unit_test(memory_decides_who_can),
         cmocka_unit_test(failures_go_elsewhere),
+        cmocka_unit_test(all_pause_together),
         cmocka_unit_test(wrong_costs_are_refused),
         cmocka_unit_test(a_straggler_is_overtaken),
         cmocka_unit_test(failures_and_deaths_lose_nothing),
