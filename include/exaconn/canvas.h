@@ -99,6 +99,16 @@ exa_status exa_canvas_absorb(exa_canvas *canvas);
  * (writing results then needs no more memory than flooding did). No step may follow. Idempotent. */
 void exa_canvas_finish(exa_canvas *canvas);
 
+/* What is finished since attempt number `first` (attempts, objects, how far down the seeds), as bytes (transferred,
+ * free() it), so that a canvas of the same volume and options can go on from there, bit by bit the same; the flood
+ * in work is not in it. Between two steps. */
+exa_status exa_canvas_store(const exa_canvas *canvas, size_t first, void **bytes, size_t *size);
+
+/* Takes over what exa_canvas_store gave, before the first exa_canvas_next; one after another, from attempt 0 on.
+ * *taken is false if it does not continue what is there. EXA_ERR_FORMAT: it is of another canvas, and this one is
+ * to be made anew. */
+exa_status exa_canvas_restore(exa_canvas *canvas, const void *bytes, size_t size, bool *taken);
+
 /* Borrowed until destroy. */
 const int32_t *exa_canvas_segmentation(const exa_canvas *canvas);
 const uint8_t *exa_canvas_probability(const exa_canvas *canvas); /* NULL if not asked for */

@@ -64,6 +64,14 @@ bool exa_chunk_store_has(const exa_chunk_store *store, exa_chunkid k);
  * already is replaced. */
 exa_status exa_chunk_store_put(exa_chunk_store *store, const exa_chunk_record *record);
 
+/* Appends what is finished of a chunk in work, the caller's bytes; on disk when it returns EXA_OK. */
+exa_status exa_chunk_store_put_progress(exa_chunk_store *store, exa_chunkid k, const void *bytes, size_t size);
+
+/* The next of these parts that earlier starts have put of a chunk that is not there, in the order they were put;
+ * *next begins at 0. *bytes (transferred) is NULL after the last one. An error is about that part alone. */
+exa_status exa_chunk_store_progress(exa_chunk_store *store, exa_chunkid k, size_t *next, void **bytes,
+                                    size_t *size);
+
 /* Reads what was put: labels (int32 of the chunk's box), probability (EXA_ERR_RANGE if there is none), details
  * (transferred, free() it). The chunk must be there. */
 exa_status exa_chunk_store_labels(exa_chunk_store *store, exa_chunkid k, int32_t *labels);

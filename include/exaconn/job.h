@@ -137,6 +137,7 @@ typedef struct exa_job {
         double mtbf_hours;
         int64_t keep; /* generations */
         bool at_end;
+        double chunk_interval_s; /* 0 = never */
     } checkpoint;
     struct {
         double heartbeat_timeout_s;

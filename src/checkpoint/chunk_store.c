@@ -105,6 +105,7 @@ void exa_chunk_store_close(exa_chunk_store **store) {
     exa_journal_close(&s->own);
     free(s->journals);
     free(s->generations);
+    free(s->progress);
     free(s->entries);
     free(s);
     *store = NULL;
@@ -192,6 +193,28 @@ static exa_status reader_of(exa_chunk_store *s, const chunk_entry *e, exa_journa
     }
     *reader = j->reader;
     return EXA_OK;
+}
+
+exa_status exa_chunk_store_put_progress(exa_chunk_store *s, exa_chunkid k, const void *bytes, size_t size) {
+    EXA_TRY(exa_journal_append(s->own, PROGRESS, k, bytes, size, NULL));
+    return exa_journal_sync(s->own);
+}
+
+exa_status exa_chunk_store_progress(exa_chunk_store *s, exa_chunkid k, size_t *next, void **bytes, size_t *size) {
+    exa_journal_reader *reader;
+    exa_status st;
+
+    *bytes = NULL;
+    while (*next < s->progress_count && s->progress[*next].record.chunk != k) ++*next;
+    if (*next == s->progress_count) return EXA_OK;
+    const stored_progress *p = &s->progress[(*next)++];
+    const chunk_entry there = {.source = p->journal};
+    *size = (size_t)p->record.size;
+    EXA_TRY(reader_of(s, &there, &reader));
+    EXA_TRY(exa_alloc(*size, 1, "a part of a chunk", bytes));
+    st = exa_journal_load(reader, &p->record, *bytes);
+    if (st != EXA_OK) free(*bytes);
+    return st;
 }
 
 static bool in_generation(const chunk_entry *e) {

@@ -7,7 +7,8 @@
 #include "exaconn/generation.h"
 #include "exaconn/journal.h"
 
-enum { LABELS = 1, PROBABILITY = 2, DETAILS = 3 }; /* kinds of journal records: exa_chunk_part + 1 */
+/* Kinds of journal records: exa_chunk_part + 1, and what is finished of a chunk in work. */
+enum { LABELS = 1, PROBABILITY = 2, DETAILS = 3, PROGRESS = 4 };
 
 /* Where a chunk is: the number of a journal below FIRST_GENERATION, of a generation from there on, or: */
 enum { OWN = UINT32_MAX - 1, ABSENT = UINT32_MAX };
@@ -33,6 +34,12 @@ typedef struct stored_journal {
     bool other;                 /* it has records that are no parts of chunks */
 } stored_journal;
 
+/* A part of a chunk that is not there as a whole. */
+typedef struct stored_progress {
+    uint32_t journal;
+    exa_journal_record record;
+} stored_progress;
+
 struct exa_chunk_store {
     char folder[EXA_PATH_BYTES], checkpoints[EXA_PATH_BYTES], own_path[EXA_PATH_BYTES];
     exa_chunk_grid grid;
@@ -44,6 +51,8 @@ struct exa_chunk_store {
     size_t journal_count, journal_capacity;
     stored_generation *generations; /* owned; ascending */
     size_t generation_count;
+    stored_progress *progress; /* owned; as they were journaled */
+    size_t progress_count, progress_capacity;
     uint64_t now;
     exa_journal *own;            /* owned; of this start */
     exa_journal_reader *reading; /* owned; of `own`, opened again when it has grown */

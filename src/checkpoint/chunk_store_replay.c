@@ -170,6 +170,22 @@ static void report_damage(exa_chunk_store *s, const char *name, const exa_journa
         EXA_DEBUG("the journal '%s' ends within a record: %llu bytes", name, (unsigned long long)d->tail_bytes);
 }
 
+static exa_status note_progress(exa_chunk_store *s, uint32_t journal, const exa_journal_record *record) {
+    EXA_TRY(exa_grow(&s->progress, &s->progress_capacity, sizeof *s->progress, s->progress_count + 1,
+                     "parts of chunks"));
+    s->progress[s->progress_count++] = (stored_progress){journal, *record};
+    return EXA_OK;
+}
+
+/* What is there as a whole needs no parts. */
+static void drop_progress(exa_chunk_store *s) {
+    size_t kept = 0;
+
+    for (size_t i = 0; i < s->progress_count; i++)
+        if (s->entries[s->progress[i].record.chunk].source == ABSENT) s->progress[kept++] = s->progress[i];
+    s->progress_count = kept;
+}
+
 static exa_status replay_journal(exa_chunk_store *s, uint32_t journal) {
     exa_journal_reader *reader = NULL;
     exa_journal_record record;
@@ -185,7 +201,9 @@ static exa_status replay_journal(exa_chunk_store *s, uint32_t journal) {
         if (end) break;
         s->report.records++;
         if (record.epoch >= s->owner.epoch) s->owner.epoch = record.epoch + 1;
-        if (record.kind < LABELS || record.kind > DETAILS) s->journals[journal].other = true;
+        if (record.kind < LABELS || record.kind > PROGRESS) s->journals[journal].other = true;
+        if (record.kind == PROGRESS && record.chunk < s->grid.chunks)
+            EXA_GOTO(done, note_progress(s, journal, &record));
         if (!gather(&g, &record)) continue;
         EXA_GOTO(done, fits(s, &g.parts, record.chunk, &fit));
         g.parts.source = journal;
@@ -217,6 +235,7 @@ exa_status exa_chunk_store_replay(exa_chunk_store *s) {
     EXA_TRY(exa_chunk_store_list_journals(s));
     for (size_t i = 0; i < s->generation_count; i++) EXA_TRY(replay_generation(s, i));
     for (size_t i = 0; i < s->journal_count; i++) EXA_TRY(replay_journal(s, (uint32_t)i));
+    drop_progress(s);
     skip_named_epochs(s);
     return EXA_OK;
 }

@@ -21,7 +21,7 @@ static exa_status broadcast(void *data, size_t size) {
 }
 
 typedef struct shared {
-    uint64_t journals, generations, count;
+    uint64_t journals, generations, progress, count;
     uint32_t epoch;
 } shared;
 
@@ -38,6 +38,9 @@ static exa_status make_room(exa_chunk_store *s, const shared *head) {
     s->generation_count = (size_t)head->generations;
     EXA_TRY(exa_grow(&s->journals, &s->journal_capacity, sizeof *s->journals, n + 1, "the list of journals"));
     for (; s->journal_count < n; s->journal_count++) s->journals[s->journal_count] = (stored_journal){0};
+    EXA_TRY(exa_grow(&s->progress, &s->progress_capacity, sizeof *s->progress, (size_t)head->progress + 1,
+                     "parts of chunks"));
+    s->progress_count = (size_t)head->progress;
     s->count = head->count;
     s->owner.epoch = head->epoch;
     return EXA_OK;
@@ -56,6 +59,7 @@ static exa_status share_name(stored_journal *j) {
 exa_status exa_chunk_store_share(exa_chunk_store *s) {
     shared head = {.journals = s->journal_count,
                    .generations = s->generation_count,
+                   .progress = s->progress_count,
                    .count = s->count,
                    .epoch = s->owner.epoch};
 
@@ -68,6 +72,7 @@ exa_status exa_chunk_store_share(exa_chunk_store *s) {
         EXA_TRY(exa_comm_broadcast(&number, sizeof number));
         s->generations[i].number = number;
     }
+    EXA_TRY(broadcast(s->progress, s->progress_count * sizeof *s->progress));
     return broadcast(s->entries, (size_t)s->grid.chunks * sizeof *s->entries);
 }
 
@@ -138,7 +143,7 @@ static exa_status gather(exa_chunk_store *s, const changes *c) {
 
 exa_status exa_chunk_store_check(exa_chunk_store *s) {
     changes c = {0};
-    uint64_t generations = s->generation_count;
+    uint64_t generations = s->generation_count + s->progress_count; /* or parts of chunks, which all are to know */
     exa_status st;
 
     EXA_TRY(exa_comm_broadcast(&generations, sizeof generations));

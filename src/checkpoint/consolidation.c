@@ -93,13 +93,20 @@ static exa_status choose_number(const exa_chunk_store *s, uint64_t *number) {
     return EXA_OK;
 }
 
+/* It holds what no generation does: parts of chunks in work, or what a later version put. */
+static bool is_needed(const exa_chunk_store *s, size_t journal) {
+    for (size_t i = 0; i < s->progress_count; i++)
+        if (s->progress[i].journal == journal) return true;
+    return s->journals[journal].other;
+}
+
 /* All that the journals held is in the new generation, which has been read back. On rank 0. */
 static void remove_superfluous(exa_chunk_store *s, uint32_t keep, exa_consolidated *done) {
     char name[32], path[EXA_PATH_BYTES];
 
     for (size_t i = 0; i < s->journal_count; i++) {
         exa_journal_reader_close(&s->journals[i].reader);
-        if (s->journals[i].other || exa_path_join(path, s->folder, s->journals[i].name) != EXA_OK) continue;
+        if (is_needed(s, i) || exa_path_join(path, s->folder, s->journals[i].name) != EXA_OK) continue;
         done->journals += unlink(path) == 0;
     }
     for (size_t i = 0; i + keep <= s->generation_count; i++) { /* with the new one there is one more */

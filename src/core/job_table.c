@@ -522,6 +522,18 @@ const exa_job_key exa_job_keys[] = {
      .since = "0.1",
      .standard = "false",
      .doc = "Whether one is written when all chunks are done, before they are stitched."},
+    {.path = "checkpoint.chunk_interval_s",
+     .kind = EXA_JOB_REAL,
+     .flags = EXA_JOB_FREE,
+     .minimum = 0,
+     .maximum = 1e6,
+     AT(checkpoint.chunk_interval_s),
+     .unit = "s",
+     .since = "0.1",
+     .standard = "60",
+     .doc =
+         "Time after which the objects finished in a chunk in work are journaled, so that a restart goes on after "
+         "them; 0 is never."},
     {.path = "faults.heartbeat_timeout_s",
      .kind = EXA_JOB_REAL,
      .flags = EXA_JOB_FREE,

@@ -5,48 +5,14 @@
  *
  * The object map is NaN wherever no step of the present object has been; only the box it visited is reset after it.
  */
-#include "exaconn/canvas.h"
+#include "canvas_internal.h"
+
 #include "exaconn/clock.h"
 #include "exaconn/movement.h"
 
 #include <math.h>
 #include <stdlib.h>
 #include <string.h>
-
-enum { SEG_FAILED_SEED = -1, SEG_EXCLUDED = -2 };
-
-struct exa_canvas {
-    exa_canvas_options options;
-    const exa_image *image;
-    exa_seed_list seeds;
-    size_t next_seed;
-    exa_coord shape[3], margin[3];
-    size_t voxels, fov_voxels;
-
-    float *object_map;
-    int32_t *segmentation;
-    uint8_t *probability;
-    float *fov_image, *fov_stored, *fov_seed, *fov_logits;
-
-    float init_logit, pad_logit, move_logit, segment_logit;
-    double face_logit; /* not rounded to float32 */
-
-    bool flooding;
-    exa_attempt flood;
-    exa_coord position[3];     /* of the step in flight */
-    exa_coord low[3], high[3]; /* visited centres */
-    exa_coord (*queue)[3];
-    size_t queue_head, queue_tail, queue_capacity;
-    uint64_t *done; /* one bit per cell */
-    exa_coord cells[3], cell_offset[3];
-
-    exa_attempt *attempts;
-    size_t attempt_count, attempt_capacity;
-    int32_t next_id;
-    exa_canvas_counters counters;
-    bool limited;
-    double seconds;
-};
 
 double exa_canvas_logit(float probability) {
     double p = (double)probability;
@@ -474,6 +440,7 @@ static exa_status end_flood(exa_canvas *c) {
         c->counters.voxels_overlapping += c->flood.voxels_raw - c->flood.voxels_new;
     }
     clear_flood(c, &box);
+    c->settled = (exa_canvas_settled){.next_seed = c->next_seed, .counters = c->counters};
     return record_attempt(c);
 }
 

@@ -157,7 +157,7 @@ static void report_progress(const exa_progress_state *state, double elapsed_s, d
 }
 
 bool exa_run_did_all(const exa_run_work *w) {
-    return exa_comm_size() == 1 && w->chunks_resumed == 0;
+    return exa_comm_size() == 1 && w->chunks_resumed == 0 && w->parts_resumed == 0;
 }
 
 exa_canvas_counters exa_run_counters(const exa_run_work *w) {
@@ -170,6 +170,8 @@ exa_canvas_counters exa_run_counters(const exa_run_work *w) {
 /* After each step. With several ranks the progress is told by the thread that hears from them. */
 static exa_status tick(void *context) {
     exa_run_work *w = context;
+    exa_error error;
+    exa_status st;
 
     if (exa_comm_size() == 1) {
         const exa_canvas_counters c = exa_run_counters(w);
@@ -185,7 +187,10 @@ static exa_status tick(void *context) {
                                           .voxels = w->inputs.voxels};
         exa_progress_update(w->progress, &state);
     }
-    return exa_run_check_stop(w);
+    st = exa_run_check_stop(w);
+    if (st != EXA_OK) error = *exa_error_last();
+    exa_run_keep_parts(w, st != EXA_OK);
+    return st == EXA_OK ? EXA_OK : exa_error_restore(&error);
 }
 
 exa_status exa_run_begin_progress(exa_run_work *w) {

@@ -327,12 +327,33 @@ static int64_t count_excluded(const exa_run_work *w, exa_chunkid k) {
     return count;
 }
 
-static exa_status flood_chunk(exa_run_work *w, exa_chunkid k) {
+static void forget_chunk(exa_run_work *w) {
+    exa_canvas_destroy(&w->canvas);
+    free(w->raw);
+    free(w->excluded);
+    w->raw = NULL;
+    w->excluded = NULL;
+}
+
+static exa_status load_chunk(exa_run_work *w, exa_chunkid k) {
     EXA_TRY(exa_run_load_raw(w));
     EXA_TRY(exa_run_load_exclusion(w));
     w->excluded_voxels = count_excluded(w, k);
     EXA_TRY(exa_run_check_stop(w));
-    EXA_TRY(exa_run_make_canvas(w));
+    return exa_run_make_canvas(w);
+}
+
+static exa_status flood_chunk(exa_run_work *w, exa_chunkid k) {
+    exa_status st;
+
+    EXA_TRY(load_chunk(w, k));
+    st = exa_run_restore_parts(w, k);
+    if (st == EXA_ERR_FORMAT) { /* half of it may have been taken over */
+        EXA_WARN("chunk %llu begins anew: %s", (unsigned long long)k, exa_error_last()->message);
+        forget_chunk(w);
+        st = load_chunk(w, k);
+    }
+    EXA_TRY(st);
     EXA_TRY(exa_run_flood(w));
     if (put_chunk(w, k) != EXA_OK) return give_up(w);
     w->before = exa_run_counters(w);
@@ -349,11 +370,7 @@ static exa_status segment_chunk(exa_run_work *w, exa_chunkid k) {
     for (int a = 0; a < 3; a++) in->mask.box.start[a] += in->box.start[a] - whole.box.start[a];
     st = exa_box_voxels(&in->box, &in->voxels);
     if (st == EXA_OK) st = flood_chunk(w, k);
-    exa_canvas_destroy(&w->canvas);
-    free(w->raw);
-    free(w->excluded);
-    w->raw = NULL;
-    w->excluded = NULL;
+    forget_chunk(w);
     w->inputs = whole;
     return st == EXA_OK || st == EXA_ERR_CANCELLED ? st
                                                    : exa_error_context(st, "chunk %llu", (unsigned long long)k);

@@ -57,6 +57,10 @@ typedef struct exa_run_work {
     uint64_t chunks_before;      /* done before this round: rounds lie between checkpoints */
     uint64_t chunks_empty;       /* that the mask leaves nothing of, in this start; on rank 0 */
     uint64_t *included;          /* owned; voxels that it leaves of each missing chunk; NULL without a mask */
+    exa_chunkid chunk_in_work;   /* of this rank */
+    size_t parts_kept;           /* attempts of it that are in a journal */
+    double parts_kept_at;        /* exa_clock_now() */
+    uint64_t parts_resumed;      /* of all chunks */
     double checkpoint_cost_s;    /* of the last one; 0 = there was none */
     exa_policy_counters leases;  /* while chunks are segmented, and after; on rank 0 */
     const exa_lease_rank *ranks; /* the same; borrowed from the lease or from last_ranks */
@@ -109,6 +113,10 @@ exa_status exa_run_read_details(exa_run_work *w, exa_chunkid k, exa_run_details 
 /* Opens the store anew, replaying on rank 0; exa_run_begin_journals then begins a new epoch. By all ranks. */
 exa_status exa_run_reopen_store(exa_run_work *w);
 exa_status exa_run_begin_journals(exa_run_work *w);
+
+/* run_parts.c: a chunk in work, part by part. */
+exa_status exa_run_restore_parts(exa_run_work *w, exa_chunkid k); /* EXA_ERR_FORMAT: make the canvas anew */
+void exa_run_keep_parts(exa_run_work *w, bool now);               /* when it is time, or now */
 
 /* run_checkpoint.c */
 double exa_run_round_s(const exa_run_work *w); /* seconds of work until the next checkpoint; 0 = no end */

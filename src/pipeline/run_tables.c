@@ -27,17 +27,19 @@ static bool is_candidate(const exa_candidate *c, int best, const exa_chunk_grid 
 }
 
 static exa_status parse(const char *path, const char *line, long at, const exa_chunk_grid *grid, exa_candidate *c) {
-    int best, used = 0;
+    int best, joined, refused, used = 0;
 
     memset(c, 0, sizeof *c);
-    EXA_CHECK(sscanf(line, "%" SCNu64 ",%" SCNu64 ",%" SCNu64 ",%" SCNu64 ",%" SCNu64 ",%d,%*d,%*d%n", &c->a, &c->b,
-                     &c->shared, &c->size_a, &c->size_b, &best, &used) == 6 &&
+    EXA_CHECK(sscanf(line, "%" SCNu64 ",%" SCNu64 ",%" SCNu64 ",%" SCNu64 ",%" SCNu64 ",%d,%d,%d%n", &c->a, &c->b,
+                     &c->shared, &c->size_a, &c->size_b, &best, &joined, &refused, &used) == 8 &&
                   used > 0 && line[used] == '\n' && is_candidate(c, best, grid),
               EXA_ERR_FORMAT,
               "'%s': the row at byte %ld is no candidate of this run: '%.*s'. Hint: remove the run's summary.json "
               "and run the job again: it makes the table anew",
               path, at, (int)strcspn(line, "\r\n"), line);
     c->best = (unsigned char)best;
+    c->joined = joined == 1;
+    c->refused = refused == 1;
     return EXA_OK;
 }
 

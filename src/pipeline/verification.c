@@ -5,8 +5,11 @@
 
 #include "exaconn/generation.h"
 #include "exaconn/hash.h"
+#include "exaconn/json.h"
 #include "exaconn/log.h"
+#include "exaconn/union_find.h"
 
+#include <cjson/cJSON.h>
 #include <stdarg.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -23,6 +26,9 @@ typedef struct verifying {
     exa_volume *volume; /* owned; the segmentation */
     exa_segid *name_of; /* owned; of the labels of a chunk in the segmentation, 0 = not met yet */
     size_t name_capacity;
+    char chunks_in[EXA_PATH_BYTES]; /* the run that has them */
+    exa_mapping mapping;            /* owned; what was joined, if mapped */
+    bool mapped;
 } verifying;
 
 static void __attribute__((format(printf, 2, 3))) complain(verifying *y, const char *format, ...) {
@@ -88,8 +94,8 @@ static exa_status open_store(verifying *y) {
     size_t size;
     exa_status st = EXA_OK;
 
-    EXA_TRY(exa_path_join(journals, y->folder, EXA_RUN_JOURNALS));
-    EXA_TRY(exa_path_join(checkpoints, y->folder, EXA_RUN_CHECKPOINTS));
+    EXA_TRY(exa_path_join(journals, y->chunks_in, EXA_RUN_JOURNALS));
+    EXA_TRY(exa_path_join(checkpoints, y->chunks_in, EXA_RUN_CHECKPOINTS));
     EXA_TRY(exa_path_join(path, journals, EXA_RUN_IDENTITY));
     if (!exa_file_exists(path)) return EXA_OK; /* it has not begun */
     EXA_TRY(exa_file_read_all(path, EXA_JOB_MAX_BYTES, &identity, &size));
@@ -123,7 +129,7 @@ static exa_status read_generations(verifying *y) {
     size_t count;
     exa_status st;
 
-    EXA_TRY(exa_path_join(folder, y->folder, EXA_RUN_CHECKPOINTS));
+    EXA_TRY(exa_path_join(folder, y->chunks_in, EXA_RUN_CHECKPOINTS));
     st = exa_generation_list(folder, &numbers, &count);
     for (size_t i = 0; st == EXA_OK && i < count; i++) st = read_generation(y, folder, numbers[i]);
     free(numbers);
@@ -150,6 +156,34 @@ static exa_status check_chunks(verifying *y) {
     return read_generations(y);
 }
 
+/* ---- what was joined ----------------------------------------------------------------------------------------- */
+
+static exa_status join(exa_union_find *sets, const exa_candidate_list *candidates, exa_mapping *mapping) {
+    for (size_t i = 0; i < candidates->count; i++)
+        if (candidates->list[i].joined)
+            EXA_TRY(exa_union_find_join(sets, candidates->list[i].a, candidates->list[i].b));
+    return exa_union_find_mapping(sets, mapping);
+}
+
+/* The table of candidates of a complete run says what every supervoxel must be called. */
+static exa_status read_mapping(verifying *y) {
+    const exa_segid first[2] = {0, y->w.grid.chunks << y->w.grid.local_bits};
+    exa_candidate_list candidates = {0};
+    exa_union_find *sets = NULL;
+    exa_status st;
+
+    EXA_GOTO(done, exa_run_read_candidates(y->folder, &y->w.grid, first, &candidates));
+    EXA_GOTO(done, exa_union_find_create(0, &sets));
+    EXA_GOTO(done, join(sets, &candidates, &y->mapping));
+    y->mapped = true;
+done:
+    exa_union_find_destroy(&sets);
+    free(candidates.list);
+    if (!is_damage(st)) return st;
+    complain(y, "%.300s", exa_error_last()->message);
+    return EXA_OK;
+}
+
 /* ---- the segmentation ---------------------------------------------------------------------------------------- */
 
 /* An id is the smallest supervoxel of its set: one of this or an earlier chunk, which has that many. */
@@ -167,7 +201,8 @@ static bool compare_voxel(verifying *y, exa_chunkid k, int32_t label, exa_segid 
 
     if (label <= 0 || id == 0) return label == 0 && id == 0;
     if (y->name_of[label] == 0) {
-        if (exa_supervoxel_make(&y->w.grid, k, (uint64_t)label, &own) != EXA_OK || !is_possible(y, own, id))
+        if (exa_supervoxel_make(&y->w.grid, k, (uint64_t)label, &own) != EXA_OK || !is_possible(y, own, id) ||
+            (y->mapped && id != exa_mapping_root(&y->mapping, own)))
             return false;
         y->name_of[label] = id;
     }
@@ -261,6 +296,27 @@ static exa_status make_room(verifying *y) {
     return exa_alloc((size_t)y->w.grid.chunks, sizeof *y->objects, "the table of chunks", &y->objects);
 }
 
+/* `exaconn stitch` leaves the chunks where they are. */
+static exa_status find_chunks(verifying *y) {
+    char path[EXA_PATH_BYTES], *text = NULL;
+    cJSON *summary = NULL;
+    const char *from;
+    size_t size;
+    exa_status st = EXA_OK;
+
+    EXA_TRY(exa_path_join(y->chunks_in, y->folder, ""));
+    if (!y->v->complete) return EXA_OK;
+    EXA_TRY(exa_path_join(path, y->folder, "summary.json"));
+    EXA_TRY(exa_file_read_all(path, EXA_JOB_MAX_BYTES, &text, &size));
+    EXA_GOTO(done, exa_json_parse(text, size, path, EXA_ERR_FORMAT, &summary));
+    from = cJSON_GetStringValue(cJSON_GetObjectItemCaseSensitive(summary, "stitched_from"));
+    if (from) st = exa_path_join(y->chunks_in, from, "");
+done:
+    free(text);
+    cJSON_Delete(summary);
+    return st;
+}
+
 static exa_status look(verifying *y) {
     char path[EXA_PATH_BYTES];
     exa_verification *v = y->v;
@@ -279,7 +335,9 @@ static exa_status look(verifying *y) {
     v->by_chunks = y->job.chunks.shape.given;
     v->chunks = v->by_chunks ? y->w.grid.chunks : 0;
     EXA_TRY(make_room(y));
+    EXA_TRY(find_chunks(y));
     if (v->by_chunks) EXA_TRY(check_chunks(y));
+    if (v->by_chunks && v->complete) EXA_TRY(read_mapping(y));
     if (v->complete && v->present < v->chunks)
         complain(y, "the run is complete, but %llu of its chunks are not there",
                  (unsigned long long)(v->chunks - v->present));
@@ -300,6 +358,7 @@ static exa_status look_once(const char *folder, exa_verification *v) {
     free(y.voxels);
     free(y.objects);
     free(y.name_of);
+    exa_mapping_destroy(&y.mapping);
     return st;
 }
 

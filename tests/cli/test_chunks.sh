@@ -79,6 +79,7 @@ stitched "$work/stitched-1" "$work/again/run"
 expect 0 'stitched' -- "$EXACONN" stitch "$run" -o "$work/stitched"
 stitched "$work/stitched" "$run"
 expect 0 'complete' -- "$EXACONN" status "$work/stitched"
+expect 0 'whole' 'compared with the chunks, 0 wrong' -- "$EXACONN" verify "$work/stitched"
 joined_largest() { awk -F, 'NR > 1 && $12 > 1 && $2 > m { m = $2 } END { print m + 0 }' "$1/segments.csv"; } # of several supervoxels
 largest=$(joined_largest "$run")
 expect 0 'were refused' -- "$EXACONN" stitch "$run" --max-voxels $((largest - 1)) -o "$work/capped"
@@ -92,6 +93,10 @@ expect 2 'another job' 'min_voxels' -- "$EXACONN" stitch "$run" --min-voxels 7 -
 cp -r "$work/whole/run" "$work/torn"
 sed -i '2d' "$work/torn/candidates.csv"
 expect 4 'candidates.csv' 'summary.json says' -- "$EXACONN" stitch "$work/torn" -o "$work/x1"
+cp "$run/candidates.csv" "$work/torn/" && sed -i '2s/,/,9/' "$work/torn/candidates.csv"
+expect 4 'no candidate of this run' -- "$EXACONN" verify "$work/torn"
+cp "$run/candidates.csv" "$work/torn/" && sed -i 's/,1,0$/,0,0/' "$work/torn/candidates.csv"
+expect 4 'the segmentation is not that of chunk' -- "$EXACONN" verify "$work/torn"
 cp "$run/candidates.csv" "$work/torn/" && sed -i '2s/,/,9/' "$work/torn/candidates.csv"
 expect 4 'no candidate of this run' -- "$EXACONN" stitch "$work/torn" -o "$work/x2"
 rm -r "$work/torn/journals/"*.journal

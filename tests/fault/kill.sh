@@ -5,7 +5,7 @@
 #
 #   tests/fault/kill.sh [RUNS_WITH_A_RANK_KILLED [RUNS_WITH_THE_JOB_KILLED [SEED]]]      default 4 2; long 50 20
 #
-# By hand: set EXACONN, EXACONN_FIXTURE and EXACONN_SOURCE_DIR as tests/CMakeLists.txt does.
+# By hand: EXACONN=build/default/exaconn EXACONN_FIXTURE=build/default/tests/make_fixture EXACONN_SOURCE_DIR=$PWD tests/fault/kill.sh 50 20
 . "$EXACONN_SOURCE_DIR/tests/test_lib.sh"
 . "$EXACONN_SOURCE_DIR/tests/fault/fault_lib.sh"
 export ASAN_OPTIONS=${ASAN_OPTIONS:-}:detect_leaks=0 EXACONN

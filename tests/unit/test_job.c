@@ -81,7 +81,8 @@ static const char full[] =
     "\"threads\": 7,"
     "\"bind\": \"off\", \"memory_limit_gib\": 1.5}, \"segmentation\": {\"chunk\": [32, 33, 34], \"zstd_level\": 19,"
     "\"probability_map\": true}, \"limits\": {\"max_seeds\": 1, \"max_objects\": 2, \"max_steps\": 3},"
-    "\"checkpoint\": {\"interval_min\": 0, \"mtbf_hours\": 0.5, \"keep\": 1, \"at_end\": true},"
+    "\"checkpoint\": {\"interval_min\": 0, \"mtbf_hours\": 0.5, \"keep\": 1, \"at_end\": true, "
+    "\"chunk_interval_s\": 7},"
     "\"progress\": {\"interval_s\": 0.5}, \"log_level\": \"trace\"}";
 
 static void every_key(void **state) {
@@ -106,6 +107,7 @@ static void every_key(void **state) {
     assert_true(job.limits.max_seeds == 1 && job.limits.max_objects == 2 && job.limits.max_steps == 3);
     assert_true(job.checkpoint.interval_min.given && job.checkpoint.interval_min.value == 0);
     assert_true(job.checkpoint.mtbf_hours == 0.5 && job.checkpoint.keep == 1 && job.checkpoint.at_end);
+    assert_true(job.checkpoint.chunk_interval_s == 7);
     assert_true(job.progress.interval_s == 0.5 && job.log_level == EXA_LOG_TRACE);
     exa_job_destroy(&job);
 }
