@@ -24,6 +24,16 @@ void exa_comm_finalize(void);
 void exa_comm_abandon(void);
 bool exa_comm_is_abandoned(void);
 
+/* Whether MPI itself knows that a rank is dead, so that exa_comm_repair will not wait for it: not one that is only
+ * silent. False for all ranks where MPI cannot be repaired: it needs Open MPI 5 with ULFM and mpirun --with-ft
+ * ulfm. Local. */
+bool exa_comm_knows_dead(int rank);
+
+/* After a death: those who live become all ranks there are, in the same order and with new numbers, and what is
+ * collective works again. Rank 0 must be among them. Collective over those who live. On an error, which all of them
+ * get (EXA_ERR_UNSUPPORTED where MPI cannot be repaired), everything is as before. */
+exa_status exa_comm_repair(void);
+
 /* 0 and 1 without a launcher. */
 int exa_comm_rank(void);
 int exa_comm_size(void);
