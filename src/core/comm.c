@@ -9,7 +9,7 @@
 #include <stdlib.h>
 #include <time.h>
 
-static bool initialised, abandoned;
+static bool initialised, abandoned, repaired;
 static int world_rank, world_size = 1, local_size = 1;
 static MPI_Comm world = MPI_COMM_WORLD; /* the ranks that there are; after a repair, fewer */
 
@@ -73,11 +73,16 @@ bool exa_comm_is_abandoned(void) {
     return abandoned;
 }
 
+bool exa_comm_any_died(void) {
+    return abandoned || repaired;
+}
+
 void exa_comm_finalize(void) {
     if (!initialised || abandoned) return;
+    if (repaired) MPI_Comm_set_errhandler(world, MPI_ERRORS_RETURN); /* the first to leave is soon one more dead */
     exa_comm_wait(); /* rank 0 may still be writing for minutes: the others sleep, as MPI_Finalize alone would not
                       */
-    if (world != MPI_COMM_WORLD) MPI_Comm_free(&world);
+    if (repaired) return;
     MPI_Finalize();
     initialised = false;
 }
@@ -121,8 +126,7 @@ bool exa_comm_note_deaths(void) {
     return can_repair() && MPIX_Comm_failure_ack(world) == MPI_SUCCESS;
 }
 
-/* The new one is taken only if everybody in it has it and rank 0 is rank 0 still: the lock and the progress are
- * its.
+/* The new one is taken only if everybody in it has it and rank 0 is rank 0 still: lock and progress are its.
  */
 static exa_status shrink(MPI_Comm *alive) {
     int rank, fine;
@@ -146,6 +150,7 @@ exa_status exa_comm_repair(void) {
     if (world != MPI_COMM_WORLD) MPI_Comm_free(&world);
     world = alive;
     abandoned = false;
+    repaired = true;
     return take_numbers();
 }
 #else

@@ -399,7 +399,6 @@ done:
 /* After a repair. The journals of the dead are read like those of an earlier start; in a new epoch no two journals
  * have one name, though ranks have other numbers now. */
 static exa_status go_on_without(exa_run_work *w) {
-    w->ranks_died = true;
     if (exa_comm_rank() == 0) EXA_WARN("%s", exa_error_last()->message);
     EXA_WARN("the ranks that live go on in place, as ranks 0 to %d", exa_comm_size() - 1);
     EXA_TRY(exa_run_reopen_store(w));

@@ -77,7 +77,6 @@ typedef struct exa_run_work {
     uint64_t segments;                    /* with voxels in the output */
     int64_t labelled;                     /* voxels of the output */
     bool limited;                         /* a limit of the job ended a chunk early */
-    bool ranks_died;                      /* in this start, and the others went on */
     int threads;
     double program_bytes; /* the process before any of this */
     exa_run_times times;

@@ -16,7 +16,7 @@ runs=${1:-1}
 RANDOM=${2:-$$}
 judge=$EXACONN_SOURCE_DIR/tests/fault/journals.py
 # Open MPI 5 has its own names for more ranks than cores.
-launch() { mpirun --with-ft ulfm --map-by :oversubscribe --bind-to none -n "$@"; }
+launch() { timeout -k 10 240 mpirun --with-ft ulfm --map-by :oversubscribe --bind-to none -n "$@"; }
 
 small_job_volume=phantom:seed=7,shape=64,empty=0
 job() { # FOLDER [HEARTBEAT_TIMEOUT]
