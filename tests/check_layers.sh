@@ -9,7 +9,7 @@ root = pathlib.Path(sys.argv[1])
 level = dict(core=0, kernels=1, monitor=1, weights=2, volume=2, checkpoint=2, sched=2,
              ffn=3, segclr=3, circuit=3, stitch=3, eval=3, report=3, pipeline=4, cli=5)
 # Which module each public header belongs to: the one whose folder holds the source of the same name, or the list.
-owner = dict(little_endian='core', version='core')
+owner = dict(little_endian='core', version='core', comm_mpi='core')
 folders = {d.name: d for d in (root / 'src').iterdir() if d.is_dir()}
 folders['kernels'] = root / 'kernels'
 for module, folder in folders.items():

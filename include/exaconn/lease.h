@@ -5,8 +5,10 @@
  * On one rank there are no messages.
  *
  * Every rank shows rank 0 that it lives by heartbeats, and rank 0 answers. A rank that was silent for the time-out
- * is dead for good: its items go to others, and the work goes on. After a death nothing collective may be called
- * any more (exa_comm_abandon was called), so that the run ends with EXA_ERR_RANK_LOST though all items are done.
+ * is dead for good: its items go to others, and the work goes on. After a death exa_lease_run ends with
+ * EXA_ERR_RANK_LOST though all items are done. Where MPI can be repaired (exa_comm_repair) that was done, the ranks
+ * that live have new numbers, and exa_comm_is_abandoned() is false; elsewhere nothing collective may be called any
+ * more.
  */
 #ifndef EXACONN_LEASE_H
 #define EXACONN_LEASE_H

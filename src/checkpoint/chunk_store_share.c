@@ -1,7 +1,7 @@
 /* The table of chunks on all ranks: rank 0 replays, the others are told; checking is shared out. */
 #include "chunk_store_internal.h"
 
-#include "exaconn/comm.h"
+#include "exaconn/comm_mpi.h"
 #include "exaconn/log.h"
 
 #include <limits.h>
@@ -128,14 +128,14 @@ static exa_status gather(exa_chunk_store *s, const changes *c) {
 
     for (int r = 1; r < exa_comm_size(); r++) {
         uint64_t n = c->count;
-        if (rank == r) MPI_Send(&n, 1, MPI_UINT64_T, 0, tag, MPI_COMM_WORLD);
-        if (rank == 0) MPI_Recv(&n, 1, MPI_UINT64_T, r, tag, MPI_COMM_WORLD, MPI_STATUS_IGNORE);
+        if (rank == r) MPI_Send(&n, 1, MPI_UINT64_T, 0, tag, exa_comm_mpi());
+        if (rank == 0) MPI_Recv(&n, 1, MPI_UINT64_T, r, tag, exa_comm_mpi(), MPI_STATUS_IGNORE);
         if (rank != r && rank != 0) continue;
         for (uint64_t i = 0; i < n; i++) {
             change one;
-            if (rank == r) MPI_Send(&c->list[i], sizeof one, MPI_BYTE, 0, tag, MPI_COMM_WORLD);
+            if (rank == r) MPI_Send(&c->list[i], sizeof one, MPI_BYTE, 0, tag, exa_comm_mpi());
             if (rank != 0) continue;
-            MPI_Recv(&one, sizeof one, MPI_BYTE, r, tag, MPI_COMM_WORLD, MPI_STATUS_IGNORE);
+            MPI_Recv(&one, sizeof one, MPI_BYTE, r, tag, exa_comm_mpi(), MPI_STATUS_IGNORE);
             apply(s, &one);
         }
     }

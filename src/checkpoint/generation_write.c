@@ -12,7 +12,7 @@
 #include "journal_internal.h"
 
 #include "exaconn/box.h"
-#include "exaconn/comm.h"
+#include "exaconn/comm_mpi.h"
 #include "exaconn/file.h"
 #include "exaconn/log.h"
 #include "exaconn/version.h"
@@ -265,7 +265,7 @@ static exa_status open_file(writer *w) {
     exa_generation_set_format(access);
     w->transfer = H5Pcreate(H5P_DATASET_XFER);
     if (exa_comm_size() > 1) {
-        H5Pset_fapl_mpio(access, MPI_COMM_WORLD, MPI_INFO_NULL);
+        H5Pset_fapl_mpio(access, exa_comm_mpi(), MPI_INFO_NULL);
         H5Pset_dxpl_mpio(w->transfer, H5FD_MPIO_COLLECTIVE);
     }
     w->file = H5Fopen(w->temporary, H5F_ACC_RDWR, access);

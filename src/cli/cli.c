@@ -153,7 +153,7 @@ int exa_cli_main(int argc, char **argv) {
         if (code == EXA_EXIT_OK) code = EXA_EXIT_FAILURE;
     }
     exa_cli_arguments_free(&arguments);
-    if (exa_comm_is_abandoned()) leave_the_dead(code);
     exa_comm_finalize(); /* the ranks wait for each other until all is said */
+    if (exa_comm_any_died()) leave_the_dead(code);
     return code;
 }

@@ -3,7 +3,7 @@
  * ranks get about equally many; where they are cut does not show in the result. */
 #include "exaconn/reduce.h"
 
-#include "exaconn/comm.h"
+#include "exaconn/comm_mpi.h"
 #include "exaconn/box.h"
 
 #include <limits.h>
@@ -83,7 +83,7 @@ done:
 
 exa_status exa_exchange(const void *records, size_t size, const size_t *counts, void **received,
                         size_t *received_count) {
-    if (exa_comm_size() > 1) return exchange(MPI_COMM_WORLD, records, size, counts, received, received_count);
+    if (exa_comm_size() > 1) return exchange(exa_comm_mpi(), records, size, counts, received, received_count);
     EXA_TRY(exa_alloc(counts[0], size, "records", received));
     if (counts[0]) memcpy(*received, records, counts[0] * size);
     *received_count = counts[0];
@@ -91,12 +91,12 @@ exa_status exa_exchange(const void *records, size_t size, const size_t *counts, 
 }
 
 exa_status exa_sum_all(uint64_t *values, size_t count) {
-    if (exa_comm_size() > 1) MPI_Allreduce(MPI_IN_PLACE, values, (int)count, MPI_UINT64_T, MPI_SUM, MPI_COMM_WORLD);
+    if (exa_comm_size() > 1) MPI_Allreduce(MPI_IN_PLACE, values, (int)count, MPI_UINT64_T, MPI_SUM, exa_comm_mpi());
     return EXA_OK;
 }
 
 exa_status exa_max_all(uint64_t *value) {
-    if (exa_comm_size() > 1) MPI_Allreduce(MPI_IN_PLACE, value, 1, MPI_UINT64_T, MPI_MAX, MPI_COMM_WORLD);
+    if (exa_comm_size() > 1) MPI_Allreduce(MPI_IN_PLACE, value, 1, MPI_UINT64_T, MPI_MAX, exa_comm_mpi());
     return EXA_OK;
 }
 
@@ -104,7 +104,7 @@ exa_status exa_sum_before(uint64_t mine, uint64_t *before, uint64_t *total) {
     *before = 0;
     *total = mine;
     if (exa_comm_size() == 1) return EXA_OK;
-    MPI_Exscan(&mine, before, 1, MPI_UINT64_T, MPI_SUM, MPI_COMM_WORLD);
+    MPI_Exscan(&mine, before, 1, MPI_UINT64_T, MPI_SUM, exa_comm_mpi());
     if (exa_comm_rank() == 0) *before = 0; /* MPI leaves it undefined there */
     return exa_sum_all(total, 1);
 }
@@ -184,7 +184,7 @@ static exa_status make_cuts(const exa_reduction *r, const char *records, size_t 
     st = exa_alloc((size_t)ranks * SAMPLES, sizeof *all, "sampled keys", &all);
     if (st == EXA_OK) st = exa_alloc((size_t)ranks, sizeof **cuts, "ranges of keys", cuts);
     EXA_GOTO(done, exa_comm_agree(st));
-    MPI_Allgather(mine, sizeof mine, MPI_BYTE, all, sizeof mine, MPI_BYTE, MPI_COMM_WORLD);
+    MPI_Allgather(mine, sizeof mine, MPI_BYTE, all, sizeof mine, MPI_BYTE, exa_comm_mpi());
     choose_cuts(all, (size_t)ranks * SAMPLES, *cuts, ranks);
 done:
     free(all);
@@ -242,9 +242,9 @@ done:
 
 static void make_node(const exa_reduction *r, MPI_Comm *node) {
     if (r->ranks_per_node > 0) {
-        MPI_Comm_split(MPI_COMM_WORLD, exa_comm_rank() / r->ranks_per_node, exa_comm_rank(), node);
+        MPI_Comm_split(exa_comm_mpi(), exa_comm_rank() / r->ranks_per_node, exa_comm_rank(), node);
     } else {
-        MPI_Comm_split_type(MPI_COMM_WORLD, MPI_COMM_TYPE_SHARED, exa_comm_rank(), MPI_INFO_NULL, node);
+        MPI_Comm_split_type(exa_comm_mpi(), MPI_COMM_TYPE_SHARED, exa_comm_rank(), MPI_INFO_NULL, node);
     }
 }
 
@@ -257,7 +257,7 @@ static exa_status reduce_ranks(const exa_reduction *r, void **records, size_t *c
     make_node(r, &node);
     st = send_parts(r, node, cuts, records, count);
     MPI_Comm_free(&node);
-    if (st == EXA_OK) st = send_parts(r, MPI_COMM_WORLD, cuts, records, count);
+    if (st == EXA_OK) st = send_parts(r, exa_comm_mpi(), cuts, records, count);
     free(cuts);
     return st;
 }

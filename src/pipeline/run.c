@@ -157,7 +157,7 @@ static void report_progress(const exa_progress_state *state, double elapsed_s, d
 }
 
 bool exa_run_did_all(const exa_run_work *w) {
-    return exa_comm_size() == 1 && w->chunks_resumed == 0 && w->parts_resumed == 0;
+    return exa_comm_size() == 1 && !exa_comm_any_died() && w->chunks_resumed == 0 && w->parts_resumed == 0;
 }
 
 /* While chunks are in flight together, flooding them takes less than the sum of their times. */

@@ -356,13 +356,18 @@ static exa_status add_failures(exa_lease_result *all, const exa_lease_result *ro
     return EXA_OK;
 }
 
+/* A rank died, and those who live can go on together, with new numbers. */
+static bool is_repaired(exa_status st) {
+    return st == EXA_ERR_RANK_LOST && !exa_comm_is_abandoned();
+}
+
 /* Leases until all is done, or until it is time for a checkpoint: then rank 0 has *paused. */
 static exa_status do_round(exa_run_work *w, exa_lease_result *all, bool *paused) {
     exa_policy_options options = exa_policy_defaults();
     exa_lease_result result = {0};
     exa_policy_item *items = NULL;
     size_t count;
-    exa_status st, added = EXA_OK;
+    exa_status st, added = EXA_OK, agreed = EXA_OK;
 
     options.pause_s = exa_run_round_s(w);
     EXA_GOTO(done, exa_comm_agree(exa_run_begin_crew(w)));
@@ -382,7 +387,8 @@ static exa_status do_round(exa_run_work *w, exa_lease_result *all, bool *paused)
     if (exa_comm_rank() == 0) {
         added = add_failures(all, &result);
     }
-    if (st == EXA_OK) st = exa_comm_agree(added);
+    if (st == EXA_OK || is_repaired(st)) agreed = exa_comm_agree(added);
+    if (agreed != EXA_OK) st = agreed;
 done:
     exa_run_end_crew(w);
     free(result.failures);
@@ -390,18 +396,34 @@ done:
     return st;
 }
 
-/* Rounds of work, and checkpoints between them. */
+/* After a repair. The journals of the dead are read like those of an earlier start; in a new epoch no two journals
+ * have one name, though ranks have other numbers now. */
+static exa_status go_on_without(exa_run_work *w) {
+    if (exa_comm_rank() == 0) EXA_WARN("%s", exa_error_last()->message);
+    EXA_WARN("the ranks that live go on in place, as ranks 0 to %d", exa_comm_size() - 1);
+    EXA_TRY(exa_run_reopen_store(w));
+    return exa_run_begin_journals(w);
+}
+
+/* Rounds of work, with checkpoints between them, or a death that MPI recovered from. */
 static exa_status do_rounds(exa_run_work *w, exa_lease_result *all) {
     bool paused = false;
+    exa_status st;
 
     do {
         if (paused) {
             EXA_TRY(exa_run_checkpoint(w));
             EXA_TRY(exa_run_begin_journals(w));
         }
-        EXA_TRY(do_round(w, all, &paused));
+        st = do_round(w, all, &paused);
+        if (is_repaired(st)) {
+            EXA_TRY(go_on_without(w));
+            paused = false;
+            continue;
+        }
+        EXA_TRY(st);
         EXA_TRY(exa_comm_broadcast(&paused, sizeof paused));
-    } while (paused);
+    } while (paused || is_repaired(st));
     return EXA_OK;
 }
 

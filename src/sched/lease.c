@@ -14,13 +14,16 @@
  *
  * Rank 0 works, too (lease_root.c has what only it does); what it has to say to itself it says by calling. The
  * calling threads never compute, so whoever is silent for the time-out is gone. Nothing here waits for a particular
- * rank, and nothing is collective, as a collective with a dead member would never return. */
+ * rank, and nothing is collective, as a collective with a dead member would never return. Only after OVER, if that
+ * says so, those who live repair the communicator together. */
 #include "lease_internal.h"
 
 #include "exaconn/box.h"
 #include "exaconn/clock.h"
 #include "exaconn/comm.h"
+#include "exaconn/comm_mpi.h"
 #include "exaconn/cpu.h"
+#include "exaconn/log.h"
 
 #include <mpi.h>
 #include <signal.h>
@@ -100,6 +103,7 @@ void exa_lease_hear(exa_lease *l, const message *m) {
     case OVER:
         l->end = (exa_status)m->item;
         l->broken = m->count > 0;
+        l->repair = m->repair > 0;
         l->over = true;
         break;
     default: break;
@@ -289,6 +293,7 @@ static void run_ranks(exa_lease *l) {
     }
     if (l->rank == 0 && l->root.dead) { /* perhaps only now: it did not take the last message */
         l->broken = true;
+        l->repair = l->repair && exa_lease_root_can_repair(l);
         if (l->end == EXA_OK) l->end = EXA_ERR_RANK_LOST;
     }
 }
@@ -318,16 +323,18 @@ static exa_status run(exa_lease *l, int threads) {
     exa_status st = exa_comm_agree(begin_threads(l, threads));
 
     if (l->size > 1) {
-        MPI_Comm_get_errhandler(MPI_COMM_WORLD, &handler);
-        MPI_Comm_set_errhandler(MPI_COMM_WORLD, MPI_ERRORS_RETURN);
+        MPI_Comm_get_errhandler(exa_comm_mpi(), &handler);
+        MPI_Comm_set_errhandler(exa_comm_mpi(), MPI_ERRORS_RETURN);
     }
     if (st == EXA_OK) run_ranks(l);
     end_threads(l);
     if (l->broken) {
         exa_lease_forget(l);
         exa_comm_abandon();
+        if (l->repair && exa_comm_repair() != EXA_OK)
+            EXA_WARN("rank %d: the communicator cannot be repaired: %s", l->rank, exa_error_last()->message);
     } else if (l->size > 1) {
-        MPI_Comm_set_errhandler(MPI_COMM_WORLD, handler);
+        MPI_Comm_set_errhandler(exa_comm_mpi(), handler);
     }
     if (l->size > 1) MPI_Errhandler_free(&handler);
     return st == EXA_OK ? l->end : st;

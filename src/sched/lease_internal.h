@@ -29,6 +29,7 @@ typedef struct exa_lease_message {
     uint32_t item;         /* of DONE, FAILED, DROPPED, CANCEL; status of STOP and OVER */
     uint64_t memory_bytes; /* of ASK */
     uint32_t count;        /* of LEASES; dead ranks of OVER; working threads of ASK */
+    uint32_t repair;       /* of OVER: those who live are to repair the communicator */
     char text[400];        /* why, of FAILED; the host, of ASK */
     exa_policy_lease leases[EXA_LEASE_ROOM];
 } exa_lease_message;
@@ -90,7 +91,7 @@ struct exa_lease {
     double awake;             /* seconds this thread has lived, without those it was stopped */
     double looked;            /* exa_clock_now() when `awake` was last set */
     double beaten;            /* when the last heartbeat was sent, on the clock of `awake` */
-    bool asked, ended, said_bye, over, broken;
+    bool asked, ended, said_bye, over, broken, repair;
     exa_status end;
 };
 
@@ -120,6 +121,9 @@ void exa_lease_root_hear(exa_lease *l, int rank, const exa_lease_message *m);
 
 /* Declares deaths, gives work to those who wait, and says OVER when all is said. Again and again. */
 void exa_lease_root_watch(exa_lease *l);
+
+/* Whether repairing the communicator would wait for nobody: MPI knows all who are dead, as well. */
+bool exa_lease_root_can_repair(const exa_lease *l);
 
 /* The state of every rank as it is now, into root.ranks. */
 void exa_lease_root_describe(exa_lease *l);

@@ -3,6 +3,8 @@
  * once by every transport we know of, so that one that MPI_Iprobe has seen can be received without waiting. */
 #include "lease_internal.h"
 
+#include "exaconn/comm_mpi.h"
+
 #include <mpi.h>
 #include <stddef.h>
 #include <stdlib.h>
@@ -41,7 +43,7 @@ void exa_lease_post(exa_lease *l, int to, const exa_lease_message *m) {
     memcpy(&p->message, m, size);
     p->to = to;
     p->since = l->awake;
-    if (MPI_Isend(&p->message, (int)size, MPI_BYTE, to, to == 0 ? TAG_ROOT : TAG_WORKER, MPI_COMM_WORLD,
+    if (MPI_Isend(&p->message, (int)size, MPI_BYTE, to, to == 0 ? TAG_ROOT : TAG_WORKER, exa_comm_mpi(),
                   &p->request) != MPI_SUCCESS) {
         lose(l, to, "MPI cannot send to it"); /* the memory stays: who knows what MPI does with it */
         return;
@@ -82,15 +84,26 @@ bool exa_lease_pending(const exa_lease *l) {
     return false;
 }
 
+/* Who MPI says is dead, of those this rank has to do with: sooner than they would be missed. */
+static void lose_the_dead(exa_lease *l) {
+    for (int r = 0; r < (l->rank == 0 ? l->size : 1); r++) {
+        if (exa_comm_knows_dead(r)) lose(l, r, "MPI says that it died");
+    }
+}
+
 bool exa_lease_receive(exa_lease *l, exa_lease_message *m, int *from) {
     const int tag = l->rank == 0 ? TAG_ROOT : TAG_WORKER;
     MPI_Status status;
     int there = 0;
 
     if (l->size == 1) return false; /* and perhaps no MPI */
-    if (MPI_Iprobe(MPI_ANY_SOURCE, tag, MPI_COMM_WORLD, &there, &status) != MPI_SUCCESS || !there) return false;
+    if (MPI_Iprobe(MPI_ANY_SOURCE, tag, exa_comm_mpi(), &there, &status) != MPI_SUCCESS) {
+        if (exa_comm_note_deaths()) lose_the_dead(l); /* the next probe looks at what the living say */
+        return false;
+    }
+    if (!there) return false;
     memset(m, 0, sizeof *m);
-    if (MPI_Recv(m, (int)sizeof *m, MPI_BYTE, status.MPI_SOURCE, tag, MPI_COMM_WORLD, MPI_STATUS_IGNORE) !=
+    if (MPI_Recv(m, (int)sizeof *m, MPI_BYTE, status.MPI_SOURCE, tag, exa_comm_mpi(), MPI_STATUS_IGNORE) !=
         MPI_SUCCESS)
         return false;
     *from = status.MPI_SOURCE;

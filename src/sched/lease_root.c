@@ -7,6 +7,7 @@
 
 #include "exaconn/box.h"
 #include "exaconn/clock.h"
+#include "exaconn/comm.h"
 #include "exaconn/log.h"
 
 #include <stdio.h>
@@ -189,11 +190,19 @@ static bool all_have_left(const exa_lease *l) {
     return true;
 }
 
-/* From here on the ranks may call collectives again, but only if none has died. */
+bool exa_lease_root_can_repair(const exa_lease *l) {
+    for (int r = 1; r < l->size; r++) {
+        if (is_dead(l, r) && !exa_comm_knows_dead(r)) return false;
+    }
+    return true;
+}
+
+/* From here on the ranks may call collectives again, but only if none has died, or once that is repaired. */
 static void say_over(exa_lease *l) {
     exa_lease_message m = {.type = OVER, .count = l->root.dead};
 
     if (l->root.end == EXA_OK && l->root.dead) l->root.end = EXA_ERR_RANK_LOST;
+    m.repair = l->root.end == EXA_ERR_RANK_LOST && exa_lease_root_can_repair(l);
     m.item = (uint32_t)l->root.end;
     for (int r = l->size - 1; r >= 0; r--) tell(l, r, &m);
 }

@@ -13,7 +13,7 @@
  */
 #include "exaconn/union_tree.h"
 
-#include "exaconn/comm.h"
+#include "exaconn/comm_mpi.h"
 
 #include <mpi.h>
 #include <stdio.h>
@@ -134,14 +134,14 @@ static exa_status swap_edges(const tree *t, const list *mine, int *counts, list 
     MPI_Datatype edge;
     exa_status st;
 
-    MPI_Alltoall(counts, 1, MPI_INT, incoming, 1, MPI_INT, MPI_COMM_WORLD);
+    MPI_Alltoall(counts, 1, MPI_INT, incoming, 1, MPI_INT, exa_comm_mpi());
     st = displace(counts, t->size, sent_at, &total);
     if (st == EXA_OK) st = displace(incoming, t->size, received_at, &total);
     if (st == EXA_OK) st = exa_alloc(total, sizeof(exa_edge), "edges from other ranks", &theirs->items);
     EXA_TRY(exa_comm_agree(st));
     MPI_Type_contiguous(2, MPI_UINT64_T, &edge);
     MPI_Type_commit(&edge);
-    MPI_Alltoallv(mine->items, counts, sent_at, edge, theirs->items, incoming, received_at, edge, MPI_COMM_WORLD);
+    MPI_Alltoallv(mine->items, counts, sent_at, edge, theirs->items, incoming, received_at, edge, exa_comm_mpi());
     MPI_Type_free(&edge);
     theirs->count = total;
     return EXA_OK;
@@ -239,10 +239,10 @@ static void send_list(const list *l, int words, exa_status st, int to) {
     uint64_t head[2] = {st == EXA_OK ? l->count : 0, (uint64_t)st};
     const uint64_t *at = l->items;
 
-    MPI_Send(head, 2, MPI_UINT64_T, to, TAG, MPI_COMM_WORLD);
+    MPI_Send(head, 2, MPI_UINT64_T, to, TAG, exa_comm_mpi());
     for (size_t left = (size_t)head[0] * (size_t)words; left > 0;) {
         int n = left < MOST_ITEMS ? (int)left : MOST_ITEMS;
-        MPI_Send(at, n, MPI_UINT64_T, to, TAG, MPI_COMM_WORLD);
+        MPI_Send(at, n, MPI_UINT64_T, to, TAG, exa_comm_mpi());
         at += n;
         left -= (size_t)n;
     }
@@ -254,16 +254,16 @@ static exa_status receive_list(list *l, int words, int from) {
     uint64_t head[2], *at;
     exa_status st;
 
-    MPI_Recv(head, 2, MPI_UINT64_T, from, TAG, MPI_COMM_WORLD, MPI_STATUS_IGNORE);
+    MPI_Recv(head, 2, MPI_UINT64_T, from, TAG, exa_comm_mpi(), MPI_STATUS_IGNORE);
     st = exa_alloc((size_t)head[0], (size_t)words * sizeof *at, "supervoxels from another rank", &at);
     if (st != EXA_OK) {
         fprintf(stderr, "exaconn: %s\n", exa_error_last()->message);
-        MPI_Abort(MPI_COMM_WORLD, 1);
+        MPI_Abort(exa_comm_mpi(), 1);
     }
     *l = (list){at, (size_t)head[0]};
     for (size_t left = l->count * (size_t)words; left > 0;) {
         int n = left < MOST_ITEMS ? (int)left : MOST_ITEMS;
-        MPI_Recv(at, n, MPI_UINT64_T, from, TAG, MPI_COMM_WORLD, MPI_STATUS_IGNORE);
+        MPI_Recv(at, n, MPI_UINT64_T, from, TAG, exa_comm_mpi(), MPI_STATUS_IGNORE);
         at += n;
         left -= (size_t)n;
     }

@@ -4,7 +4,7 @@
  * Every entry takes the library's lock (exaconn/hdf5_library.h). No MPI is used here: a file is opened by each rank
  * for itself, and a file being written belongs to one process.
  */
-#include "exaconn/comm.h"
+#include "exaconn/comm_mpi.h"
 #include "exaconn/file.h"
 #include "exaconn/hdf5_library.h"
 #include "exaconn/zstd_filter.h"
@@ -337,7 +337,7 @@ static exa_status create_file(hdf5_volume *v) {
     EXA_TRY(name_temporary(v));
     if (v->shared) {
         list = H5Pcreate(H5P_FILE_ACCESS);
-        H5Pset_fapl_mpio(list, MPI_COMM_WORLD, MPI_INFO_NULL);
+        H5Pset_fapl_mpio(list, exa_comm_mpi(), MPI_INFO_NULL);
     }
     v->file = H5Fcreate(v->temporary, H5F_ACC_TRUNC, H5P_DEFAULT, list);
     if (v->file < 0) st = EXA_HDF5_FAIL(EXA_ERR_IO, "cannot create '%s'", v->temporary);

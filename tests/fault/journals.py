@@ -1,10 +1,10 @@
 """What the kill tests ask of journals and results.
 
   journals.py chunks FOLDER               the finished chunks in the journals of FOLDER: "chunk epoch rank" lines
-  journals.py again RUN BEFORE VICTIM     was any chunk of the list BEFORE computed again? VICTIM: a rank, all or none
+  journals.py again RUN BEFORE VICTIM     was any chunk of the list BEFORE computed again? VICTIM: a rank, several (1,3), all or none
 
 A chunk of BEFORE may be in another journal only if it was given twice on purpose at the end (run.log says so at
-log level debug), or if it is the last one of the victim's journal: it was on disk, but rank 0 had not been told.
+log level debug), or if it is the last one of a victim's journal: it was on disk, but rank 0 had not been told.
 """
 import pathlib
 import re
@@ -34,10 +34,10 @@ def again(run, before, victim):
     now = finished(run / 'journals')
     twice = {int(n) for n in re.findall(r'chunk (\d+) is given to rank \d+, too', (run / 'run.log').read_text())}
     told_late = set()
-    if victim.isdigit():
-        last = [e for e in now if e[2] == int(victim)]
+    for rank in victim.split(',') if victim[0].isdigit() else ():
+        last = [e for e in now if e[2] == int(rank)]
         last = [e for e in last if e[1] == min(e[1] for e in last)]
-        told_late = {last[-1][0]} if last else set()
+        told_late |= {last[-1][0]} if last else set()
     bad, allowed = [], 0
     for entry in was:
         others = [e for e in now if e[0] == entry[0] and e != entry]
