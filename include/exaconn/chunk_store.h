@@ -13,6 +13,7 @@
 #define EXACONN_CHUNK_STORE_H
 
 #include "exaconn/chunk_grid.h"
+#include "exaconn/generation.h"
 #include "exaconn/hash.h"
 
 #ifdef __cplusplus
@@ -57,8 +58,9 @@ uint32_t exa_chunk_store_next_epoch(const exa_chunk_store *store);
 exa_status exa_chunk_store_begin(exa_chunk_store *store, uint32_t epoch, uint32_t rank, int zstd_level);
 
 const exa_chunk_store_report *exa_chunk_store_get_report(const exa_chunk_store *store);
-uint64_t exa_chunk_store_count(const exa_chunk_store *store);       /* different chunks that are there */
-uint64_t exa_chunk_store_label_bytes(const exa_chunk_store *store); /* of their labels on disk, about */
+uint64_t exa_chunk_store_count(const exa_chunk_store *store); /* different chunks that are there */
+/* What a part of all of them takes on disk; in generations, its share. */
+uint64_t exa_chunk_store_part_bytes(const exa_chunk_store *store, exa_chunk_part part);
 bool exa_chunk_store_has(const exa_chunk_store *store, exa_chunkid k);
 
 /* Appends a chunk, after exa_chunk_store_begin. When it returns EXA_OK, the chunk is on disk. A chunk that is there
@@ -79,8 +81,8 @@ exa_status exa_chunk_store_labels(exa_chunk_store *store, exa_chunkid k, int32_t
 exa_status exa_chunk_store_probability(exa_chunk_store *store, exa_chunkid k, uint8_t *probability);
 exa_status exa_chunk_store_details(exa_chunk_store *store, exa_chunkid k, void **details, size_t *size);
 
-/* Gives what rank 0's store knows to the stores of all ranks, so that all can read. Collective; nothing may have
- * been put into rank 0's store. */
+/* Gives what rank 0's store knows to the stores of all ranks, so that all can read; once, a second call does
+ * nothing. Collective; nothing may have been put into rank 0's store. */
 exa_status exa_chunk_store_share(exa_chunk_store *store);
 
 /* Reads all chunks that lie in generations, each rank its part, and forgets what is damaged: on rank 0 a chunk is

@@ -24,6 +24,9 @@ int exa_cpu_cores(void);
  * an equal share. At least 1. */
 int exa_cpu_cores_of(int processes);
 
+/* Gives the calling thread all cores back that the process began with. */
+void exa_cpu_unbind(void);
+
 /* Bytes of physical memory this process may use (the smaller of the machine's and the cgroup's limit). */
 unsigned long long exa_cpu_memory_bytes(void);
 

@@ -55,6 +55,9 @@ void exa_generation_close(exa_generation **generation);
 const exa_generation_info *exa_generation_get_info(const exa_generation *generation);
 const exa_generation_row *exa_generation_rows(const exa_generation *generation); /* info.rows; sorted by chunk */
 
+/* What a part of all rows takes on disk. */
+uint64_t exa_generation_stored_bytes(exa_generation *generation, exa_chunk_part part);
+
 /* The bytes of a part of row number `row`, row->size[part] of them; EXA_ERR_CORRUPT if they are not those that were
  * written. */
 exa_status exa_generation_read(exa_generation *generation, uint64_t row, exa_chunk_part part, void *bytes);

@@ -85,6 +85,9 @@ void exa_policy_destroy(exa_policy **policy);
 /* Makes worker number `worker` (0, 1, ... any order) known, with the memory it has. */
 exa_status exa_policy_add_worker(exa_policy *policy, uint32_t worker, uint64_t memory_bytes, double now_s);
 
+/* How many items the worker does at once; 1 unless it says otherwise. It gets one more, so that it never waits. */
+void exa_policy_set_slots(exa_policy *policy, uint32_t worker, uint32_t slots);
+
 /* Leases for a worker, at most `room` of them, into `leases`; *count 0 if there is nothing for it now. A worker
  * asks while it still has work, so that it never waits. */
 exa_status exa_policy_take(exa_policy *policy, uint32_t worker, double now_s, exa_policy_lease *leases, size_t room,
@@ -121,6 +124,7 @@ exa_policy_counters exa_policy_get_counters(const exa_policy *policy);
 uint64_t exa_policy_item_id(const exa_policy *policy, uint32_t item);
 uint32_t exa_policy_item_failures(const exa_policy *policy, uint32_t item);
 bool exa_policy_item_is_done(const exa_policy *policy, uint32_t item);
+bool exa_policy_item_is_quarantined(const exa_policy *policy, uint32_t item);
 
 #ifdef __cplusplus
 }

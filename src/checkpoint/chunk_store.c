@@ -119,14 +119,13 @@ uint64_t exa_chunk_store_count(const exa_chunk_store *s) {
     return s->count;
 }
 
-/* Of what comes from a generation only the size is known: a quarter is a guess. */
-uint64_t exa_chunk_store_label_bytes(const exa_chunk_store *s) {
+uint64_t exa_chunk_store_part_bytes(const exa_chunk_store *s, exa_chunk_part part) {
     uint64_t bytes = 0;
 
     for (exa_chunkid k = 0; k < s->grid.chunks; k++) {
-        const exa_journal_record *labels = &s->entries[k].part[EXA_CHUNK_LABELS];
-        if (s->entries[k].source == ABSENT) continue;
-        bytes += s->entries[k].source < FIRST_GENERATION ? labels->stored_size : labels->size / 4;
+        const chunk_entry *e = &s->entries[k];
+        if (e->source != ABSENT && (part != EXA_CHUNK_PROBABILITY || e->has_probability))
+            bytes += e->part[part].stored_size;
     }
     return bytes;
 }

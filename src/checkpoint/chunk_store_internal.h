@@ -41,6 +41,7 @@ typedef struct stored_progress {
 } stored_progress;
 
 struct exa_chunk_store {
+    bool shared; /* all ranks know what rank 0 does */
     char folder[EXA_PATH_BYTES], checkpoints[EXA_PATH_BYTES], own_path[EXA_PATH_BYTES];
     exa_chunk_grid grid;
     exa_journal_owner owner;

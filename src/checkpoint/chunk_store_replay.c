@@ -63,13 +63,26 @@ bool exa_chunk_store_row_fits(const exa_chunk_store *s, const exa_generation_row
 
 void exa_chunk_store_entry_of_row(const exa_generation_row *row, uint64_t index, uint32_t source, chunk_entry *e) {
     *e = (chunk_entry){.row = index, .source = source, .has_probability = row->size[EXA_CHUNK_PROBABILITY] > 0};
-    for (int p = 0; p < EXA_CHUNK_PARTS; p++) e->part[p].size = row->size[p];
+    for (int p = 0; p < EXA_CHUNK_PARTS; p++) e->part[p].size = e->part[p].stored_size = row->size[p];
+}
+
+/* What its parts take on disk, over what they are. */
+static void find_compression(exa_generation *g, double compression[EXA_CHUNK_PARTS]) {
+    const exa_generation_row *rows = exa_generation_rows(g);
+
+    for (int p = 0; p < EXA_CHUNK_PARTS; p++) {
+        double all = 0;
+        for (uint64_t i = 0; i < exa_generation_get_info(g)->rows; i++)
+            if (rows[i].whole) all += (double)rows[i].size[p];
+        compression[p] = all > 0 ? (double)exa_generation_stored_bytes(g, (exa_chunk_part)p) / all : 1;
+    }
 }
 
 /* One that cannot be used costs what only it has; one of another run is an error. */
 static exa_status replay_generation(exa_chunk_store *s, size_t i) {
     exa_generation *g;
     const exa_generation_info *info;
+    double compression[EXA_CHUNK_PARTS];
     exa_status st = exa_chunk_store_generation(s, i, &g);
 
     if (st == EXA_ERR_CORRUPT || st == EXA_ERR_FORMAT || st == EXA_ERR_IO) {
@@ -79,11 +92,14 @@ static exa_status replay_generation(exa_chunk_store *s, size_t i) {
     }
     EXA_TRY(st);
     info = exa_generation_get_info(g);
+    find_compression(g, compression);
     for (uint64_t row = 0; row < info->rows; row++) {
         const exa_generation_row *r = &exa_generation_rows(g)[row];
         chunk_entry e;
         if (!exa_chunk_store_row_fits(s, r)) continue;
         exa_chunk_store_entry_of_row(r, row, FIRST_GENERATION + (uint32_t)i, &e);
+        for (int p = 0; p < EXA_CHUNK_PARTS; p++)
+            e.part[p].stored_size = (uint64_t)((double)r->size[p] * compression[p]);
         exa_chunk_store_take(s, &e, r->chunk);
     }
     if (info->damaged_rows)

@@ -63,7 +63,8 @@ exa_status exa_chunk_store_share(exa_chunk_store *s) {
                    .count = s->count,
                    .epoch = s->owner.epoch};
 
-    if (exa_comm_size() == 1) return EXA_OK;
+    if (exa_comm_size() == 1 || s->shared) return EXA_OK;
+    s->shared = true;
     EXA_TRY(exa_comm_broadcast(&head, sizeof head));
     EXA_TRY(exa_comm_agree(make_room(s, &head)));
     for (size_t i = 0; i < s->journal_count; i++) EXA_TRY(share_name(&s->journals[i]));

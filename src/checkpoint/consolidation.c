@@ -24,14 +24,12 @@ typedef struct consolidating {
 
 /* ---- what goes into it --------------------------------------------------------------------------------------- */
 
-/* Bytes on disk, to know in time whether there is room: those of the journals, and as a guess a quarter of what
- * comes from a generation. */
+/* Bytes on disk, to know in time whether there is room. */
 static uint64_t stored_bytes(const chunk_entry *e) {
     uint64_t bytes = 0;
 
     for (int p = 0; p < EXA_CHUNK_PARTS; p++)
-        if (p != EXA_CHUNK_PROBABILITY || e->has_probability)
-            bytes += e->source < FIRST_GENERATION ? e->part[p].stored_size : e->part[p].size / 4;
+        if (p != EXA_CHUNK_PROBABILITY || e->has_probability) bytes += e->part[p].stored_size;
     return bytes;
 }
 

@@ -261,6 +261,16 @@ exa_status exa_generation_open(const char *path, const char *run_sha256, exa_gen
     return st;
 }
 
+uint64_t exa_generation_stored_bytes(exa_generation *g, exa_chunk_part part) {
+    uint64_t bytes;
+
+    if (g->data[part] < 0) return 0;
+    exa_hdf5_lock();
+    bytes = H5Dget_storage_size(g->data[part]);
+    exa_hdf5_leave();
+    return bytes;
+}
+
 void exa_generation_close(exa_generation **generation) {
     exa_generation *g = *generation;
 

@@ -390,10 +390,10 @@ static exa_status write_content(writer *w) {
     for (int p = 0; st == EXA_OK && p < EXA_CHUNK_PARTS; p++)
         if (w->elements[p]) st = write_part(w, (exa_chunk_part)p);
     exa_hdf5_lock();
-    if (st == EXA_OK) st = write_rows(w);
+    st = exa_comm_agree(st == EXA_OK ? write_rows(w) : st);      /* before the next collective call */
     if (st == EXA_OK && H5Fflush(w->file, H5F_SCOPE_GLOBAL) < 0) /* on each rank an fsync, through MPI */
         st = EXA_HDF5_FAIL(EXA_ERR_IO, "cannot write '%s' to disk", w->temporary);
-    st = close_file(w, st);
+    st = close_file(w, exa_comm_agree(st));
     exa_hdf5_leave();
     return exa_comm_agree(st);
 }

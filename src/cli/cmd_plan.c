@@ -72,7 +72,8 @@ static void print_chunks(const plan_facts *f) {
     printf("checkpoints  at most %s before compression for each of the %lld kept\n",
            exa_format_bytes(journal_bytes(f), a), (long long)f->job->checkpoint.keep);
     if (g->chunks > EXA_CHUNK_STORE_MOST)
-        printf("           ** more chunks than one run takes so far: %llu **\n",
+        printf("           ** more chunks than one run takes so far: %llu; use larger ones, or a part with \"box\" "
+               "**\n",
                (unsigned long long)EXA_CHUNK_STORE_MOST);
 }
 
@@ -127,6 +128,7 @@ static exa_status print_json(const plan_facts *f) {
     cJSON_AddNumberToObject(o, "bytes_per_voxel", p->bytes_per_voxel);
     cJSON_AddNumberToObject(o, "available_bytes", (double)p->available_bytes);
     cJSON_AddBoolToObject(o, "fits", f->fits);
+    if (f->job->chunks.shape.given) cJSON_AddNumberToObject(o, "chunks_most", (double)EXA_CHUNK_STORE_MOST);
     cJSON_AddNumberToObject(o, "output_bytes_max", (f->job->segmentation.probability_map ? 9.0 : 8.0) * f->voxels);
     cJSON_AddNumberToObject(o, "steps_estimate", f->steps);
     cJSON_AddNumberToObject(o, "flops_per_step", p->flops_per_step);

@@ -28,8 +28,12 @@ static void print_text(const char *folder, const exa_verification *v) {
         printf("  wrong: %s\n", v->problem[i]);
     if (v->problems > EXA_VERIFICATION_PROBLEMS)
         printf("  and %llu more\n", (unsigned long long)(v->problems - EXA_VERIFICATION_PROBLEMS));
-    if (v->by_chunks && v->present < v->chunks)
+    if (v->by_chunks && v->present < v->chunks && v->complete)
+        printf("  remove %s/summary.json: then the same `exaconn run` does what is missing or damaged\n", folder);
+    else if (v->by_chunks && v->present < v->chunks)
         printf("  the same `exaconn run` does what is missing or damaged\n");
+    if (v->by_chunks && v->problems && v->present == v->chunks)
+        printf("  every chunk is there and whole: damaged journals and checkpoints may be removed\n");
 }
 
 static exa_status print_json(const exa_verification *v) {

@@ -8,9 +8,6 @@
  * the system refuses. */
 bool exa_cpu_bind_core(int i);
 
-/* Gives the calling thread the whole mask back. */
-void exa_cpu_unbind(void);
-
 /* For tests: of `cores` that each of the processes sees, when `all` are there for them together. */
 int exa_cpu_share(int cores, int all, int processes);
 

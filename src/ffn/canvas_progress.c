@@ -8,7 +8,13 @@
 #include <stdlib.h>
 #include <string.h>
 
-enum { VERSION = 1, COUNTERS = sizeof(exa_canvas_counters) / sizeof(int64_t), ATTEMPT = 14, HEAD = 5 + COUNTERS };
+enum {
+    VERSION = 2,
+    COUNTERS = sizeof(exa_canvas_counters) / sizeof(int64_t),
+    ATTEMPT = 14,
+    NUMBERS = 6,
+    HEAD = NUMBERS + COUNTERS
+};
 
 /* ---- attempts as integers ------------------------------------------------------------------------------------ */
 
@@ -109,14 +115,16 @@ static exa_status load_object(exa_canvas *c, const exa_attempt *a, const unsigne
 exa_status exa_canvas_store(const exa_canvas *c, size_t first, void **bytes, size_t *size) {
     const int64_t *counters = (const int64_t *)&c->settled.counters;
     const size_t count = c->attempt_count - first;
-    const int64_t head[5] = {VERSION, (int64_t)first, (int64_t)count, (int64_t)c->settled.next_seed, c->next_id};
+    const int64_t head[NUMBERS] = {VERSION,        (int64_t)first,
+                                   (int64_t)count, (int64_t)c->settled.next_seed,
+                                   c->next_id,     (int64_t)c->seeds.count};
     unsigned char *data = NULL, *to;
 
     *size = 8 * (HEAD + count * ATTEMPT);
     for (size_t i = first; i < c->attempt_count; i++) *size += object_bytes(c, &c->attempts[i]);
     EXA_TRY(exa_alloc(*size, 1, "the finished part of a chunk", &data));
-    for (int i = 0; i < 5; i++) exa_store_le64(data + 8 * i, (uint64_t)head[i]);
-    for (size_t i = 0; i < COUNTERS; i++) exa_store_le64(data + 8 * (5 + i), (uint64_t)counters[i]);
+    for (int i = 0; i < NUMBERS; i++) exa_store_le64(data + 8 * i, (uint64_t)head[i]);
+    for (size_t i = 0; i < COUNTERS; i++) exa_store_le64(data + 8 * (NUMBERS + i), (uint64_t)counters[i]);
     to = data + 8 * HEAD;
     for (size_t i = first; i < c->attempt_count; i++, to += 8 * ATTEMPT) store_attempt(&c->attempts[i], to);
     for (size_t i = first; i < c->attempt_count; i++)
@@ -158,18 +166,19 @@ static exa_status load_attempts(exa_canvas *c, const unsigned char *data, size_t
 exa_status exa_canvas_restore(exa_canvas *c, const void *bytes, size_t size, bool *taken) {
     const unsigned char *data = bytes;
     int64_t *counters = (int64_t *)&c->counters;
-    uint64_t head[5];
+    uint64_t head[NUMBERS];
 
     *taken = false;
     if (size < 8 * HEAD) return wrong("it is too short");
-    for (int i = 0; i < 5; i++) head[i] = exa_load_le64(data + 8 * i);
+    for (int i = 0; i < NUMBERS; i++) head[i] = exa_load_le64(data + 8 * i);
     if (head[0] != VERSION || head[2] > (size / 8 - HEAD) / ATTEMPT || head[3] > c->seeds.count)
         return wrong("its head");
+    if (head[5] != c->seeds.count) return wrong("the number of seeds: the volume or the mask has changed");
     if (head[1] != c->attempt_count || head[2] == 0) return EXA_OK; /* it continues something else */
     EXA_TRY(load_attempts(c, data, size, (size_t)head[2]));
     if ((uint64_t)c->next_id != head[4]) return wrong("numbers of objects");
     c->next_seed = (size_t)head[3];
-    for (size_t i = 0; i < COUNTERS; i++) counters[i] = (int64_t)exa_load_le64(data + 8 * (5 + i));
+    for (size_t i = 0; i < COUNTERS; i++) counters[i] = (int64_t)exa_load_le64(data + 8 * (NUMBERS + i));
     c->settled = (exa_canvas_settled){.next_seed = c->next_seed, .counters = c->counters};
     *taken = true;
     return EXA_OK;

@@ -336,12 +336,15 @@ exa_status exa_plan_grid(const exa_job *job, const exa_inputs *in, exa_chunk_gri
 }
 
 /* Chunks in flight beside the first, and others that were read ahead or are being written. */
-static void plan_crew(const exa_job *job, const exa_inputs *chunk, exa_plan *plan) {
+static void plan_crew(const exa_job *job, const exa_inputs *chunk, uint64_t chunks, exa_plan *plan) {
     uint64_t voxels = (uint64_t)chunk->voxels, mask = job->mask.volume || job->skip_zero_raw ? voxels : 0;
     uint64_t one = plan->peak_bytes - plan->network_bytes - EXA_PLAN_PROGRAM_BYTES;
+    uint64_t written = plan->canvas_bytes - voxels * 4, read = plan->raw_bytes + mask;
 
-    plan->peak_bytes +=
-        (uint64_t)(job->compute.canvases - 1) * one + (uint64_t)job->compute.prefetch * (plan->raw_bytes + mask);
+    plan->peak_bytes += (uint64_t)(job->compute.canvases - 1) * one +
+                        (uint64_t)job->compute.prefetch * (written > read ? written : read);
+    if (job->compute.canvases + job->compute.prefetch > 1) plan->peak_bytes += voxels * 4; /* being compressed */
+    plan->peak_bytes += 210 * chunks; /* where each is, on every rank */
 }
 
 /* Each rank holds the labels of two chunks and the ids of the largest overlap, twice. */
@@ -365,7 +368,7 @@ exa_status exa_plan_chunk(const exa_job *job, const exa_inputs *in, const exa_ch
     EXA_TRY(exa_box_voxels(&chunk.box, &chunk.voxels));
     exa_plan_make(job, &chunk, threads, plan);
     if (!job->chunks.shape.given) return EXA_OK;
-    plan_crew(job, &chunk, plan);
+    plan_crew(job, &chunk, grid->chunks, plan);
     plan_stitching(&chunk, grid, plan);
     return EXA_OK;
 }

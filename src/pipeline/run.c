@@ -211,9 +211,10 @@ static void print_summary(const exa_run_work *w) {
     char path[EXA_PATH_BYTES] = "", time_text[32];
 
     exa_run_directory_path(w->directory, "segmentation.h5", path);
-    EXA_INFO("done in %s: %lld objects of %lld floods, %lld steps, %.1f %% of the voxels labelled",
-             exa_format_duration(w->times.total_s, time_text), (long long)c->objects, (long long)c->floods,
-             (long long)c->steps, 100.0 * (double)w->labelled / (double)w->inputs.voxels);
+    EXA_INFO("done in %s: %llu segments; %lld objects of %lld floods, %lld steps, %.1f %% of the voxels labelled",
+             exa_format_duration(w->times.total_s, time_text), (unsigned long long)w->segments,
+             (long long)c->objects, (long long)c->floods, (long long)c->steps,
+             100.0 * (double)w->labelled / (double)w->inputs.voxels);
     if (exa_run_did_all(w))
         EXA_INFO("%.1f steps/s, %.0f kvox/s, time outside the network: %.1f %%", exa_run_steps_per_s(w),
                  (double)w->inputs.voxels / w->times.total_s / 1e3,
@@ -257,6 +258,7 @@ static exa_status segment_in_one(exa_run_work *w) {
 static exa_status segment_by_chunks(exa_run_work *w) {
     EXA_TRY(exa_run_open_chunks(w));
     EXA_TRY(exa_comm_agree(exa_comm_rank() == 0 ? exa_run_begin_progress(w) : EXA_OK));
+    EXA_TRY(exa_comm_agree(exa_run_write_status(w, "running", -1.0))); /* with the chunks there are */
     EXA_TRY(exa_run_segment_chunks(w));
     exa_progress_destroy(&w->progress);
     log_memory("segmenting");
@@ -282,7 +284,8 @@ static exa_status work(exa_run_work *w) {
     if (exa_comm_rank() != 0) return EXA_OK;
     w->times.total_s = exa_clock_now() - w->began;
     EXA_TRY(exa_run_write_summary(w));
-    EXA_TRY(exa_run_write_status(w, "complete", -1.0));
+    /* The summary is there, so the run is whole, whatever becomes of its status. */
+    if (exa_run_write_status(w, "complete", -1.0) != EXA_OK) EXA_WARN("%s", exa_error_last()->message);
     print_summary(w);
     return EXA_OK;
 }
@@ -401,8 +404,20 @@ exa_status exa_run(const exa_job *job) {
 }
 
 exa_status exa_run_stitch_again(const char *folder, const exa_job *job) {
+    char journals[EXA_PATH_BYTES], path[EXA_PATH_BYTES];
+
     EXA_CHECK(job->chunks.shape.given, EXA_ERR_CONFIG,
               "'%s' is not a run by chunks: there is nothing to stitch. Hint: see \"chunks\" in docs/job.md",
               folder);
+    EXA_TRY(exa_path_join(journals, folder, EXA_RUN_JOURNALS));
+    EXA_TRY(exa_path_join(path, journals, EXA_RUN_IDENTITY));
+    EXA_CHECK(
+        exa_file_exists(path), EXA_ERR_CONFIG,
+        "'%s' has no chunks of its own. Hint: if `exaconn stitch` made it, name the run that it was made from "
+        "(\"stitched_from\" in its summary.json)",
+        folder);
+    EXA_TRY(exa_path_join(path, folder, "summary.json"));
+    EXA_CHECK(exa_file_exists(path), EXA_ERR_CHECKPOINT,
+              "the run in '%s' is not complete. Hint: run its job to its end first", folder);
     return run(job, folder);
 }

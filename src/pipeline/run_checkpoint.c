@@ -64,5 +64,9 @@ exa_status exa_run_checkpoint(exa_run_work *w) {
         exa_log_write(EXA_LOG_ERROR, "rank %d: %s", exa_comm_rank(), exa_error_last()->message);
     if (st != EXA_OK)
         EXA_WARN("no checkpoint was written; the run goes on with its journals: %s", exa_error_last()->message);
-    return exa_run_reopen_store(w);
+    EXA_TRY(exa_run_reopen_store(w));
+    /* What was read back is whole; else what is damaged must be found, to be computed again. All are to know the
+     * parts of chunks in work. */
+    if (st != EXA_OK) EXA_TRY(exa_chunk_store_check(w->store));
+    return exa_chunk_store_share(w->store);
 }

@@ -11,9 +11,7 @@
 #include "exaconn/comm.h"
 #include "exaconn/log.h"
 
-#include <errno.h>
 #include <pthread.h>
-#include <semaphore.h>
 #include <stdlib.h>
 #include <string.h>
 #include <time.h>
@@ -24,13 +22,15 @@ struct exa_run_crew {
     exa_run_work *run;    /* borrowed; whose books are kept */
     exa_batcher *batcher; /* owned */
     int threads;
-    sem_t places; /* chunks that may be flooded at once */
+    int places; /* for chunks that may be flooded now; under books */
+    pthread_cond_t place_free;
     pthread_mutex_t reading, store, books;
     exa_canvas_counters counters; /* of the chunks done and in work, under books */
 };
 
 exa_status exa_run_begin_crew(exa_run_work *w) {
     const int canvases = (int)w->job->compute.canvases;
+    pthread_condattr_t steady;
     exa_run_crew *c;
 
     EXA_TRY(exa_calloc(1, sizeof *c, "the working threads", &c));
@@ -38,7 +38,11 @@ exa_status exa_run_begin_crew(exa_run_work *w) {
     c->began = exa_clock_now();
     c->counters = w->before;
     c->threads = canvases + (int)w->job->compute.prefetch;
-    sem_init(&c->places, 0, (unsigned)canvases);
+    c->places = canvases;
+    pthread_condattr_init(&steady);
+    pthread_condattr_setclock(&steady, CLOCK_MONOTONIC);
+    pthread_cond_init(&c->place_free, &steady);
+    pthread_condattr_destroy(&steady);
     pthread_mutex_init(&c->reading, NULL);
     pthread_mutex_init(&c->store, NULL);
     pthread_mutex_init(&c->books, NULL);
@@ -58,7 +62,7 @@ void exa_run_end_crew(exa_run_work *w) {
     w->segmented_s += exa_clock_now() - c->began;
     w->before = c->counters; /* so that progress goes on in the next round */
     exa_batcher_destroy(&c->batcher);
-    sem_destroy(&c->places);
+    pthread_cond_destroy(&c->place_free);
     pthread_mutex_destroy(&c->reading);
     pthread_mutex_destroy(&c->store);
     pthread_mutex_destroy(&c->books);
@@ -199,22 +203,37 @@ static exa_status make_canvas(exa_run_work *w) {
     return st;
 }
 
-/* Until another chunk is done; looking now and then whether this one is still wanted. */
-static exa_status take_place(const exa_run_work *w) {
+/* Whether there was a place within a tenth of a second. */
+static bool wait_for_place(exa_run_crew *c) {
     enum { LOOK_NS = 100000000 };
     struct timespec until;
+    bool got;
 
-    for (;;) {
-        clock_gettime(CLOCK_REALTIME, &until);
-        until.tv_nsec += LOOK_NS;
-        if (until.tv_nsec >= 1000000000) {
-            until.tv_nsec -= 1000000000;
-            until.tv_sec++;
-        }
-        if (sem_timedwait(&w->crew->places, &until) == 0) return EXA_OK;
-        EXA_CHECK(errno == ETIMEDOUT || errno == EINTR, EXA_ERR_INTERNAL, "sem_timedwait: %s", strerror(errno));
-        EXA_TRY(exa_run_check_stop(w));
+    clock_gettime(CLOCK_MONOTONIC, &until);
+    until.tv_nsec += LOOK_NS;
+    if (until.tv_nsec >= 1000000000) {
+        until.tv_nsec -= 1000000000;
+        until.tv_sec++;
     }
+    pthread_mutex_lock(&c->books);
+    if (c->places == 0) pthread_cond_timedwait(&c->place_free, &c->books, &until);
+    got = c->places > 0;
+    c->places -= got;
+    pthread_mutex_unlock(&c->books);
+    return got;
+}
+
+/* Until another chunk is flooded, looking now and then whether this one is still wanted. */
+static exa_status take_place(const exa_run_work *w) {
+    while (!wait_for_place(w->crew)) EXA_TRY(exa_run_check_stop(w));
+    return EXA_OK;
+}
+
+static void leave_place(exa_run_crew *c) {
+    pthread_mutex_lock(&c->books);
+    c->places++;
+    pthread_cond_signal(&c->place_free);
+    pthread_mutex_unlock(&c->books);
 }
 
 /* After each step. */
@@ -265,7 +284,7 @@ static exa_status segment(exa_run_work *w, exa_chunkid k) {
     st = flood_chunk(w, k);
     free(w->raw); /* the place goes to a chunk that was read ahead, while this one is written */
     w->raw = NULL;
-    sem_post(&w->crew->places);
+    leave_place(w->crew);
     EXA_TRY(st);
     return put_chunk(w, k) == EXA_OK ? EXA_OK : give_up(w);
 }

@@ -30,8 +30,10 @@ static exa_status check_same_job(const char *directory, const char *job_path, co
     EXA_GOTO(done, exa_job_differences(&there, job, true, &differences));
     EXA_CHECK_GOTO(
         done, !*differences, EXA_ERR_CONFIG,
-        "'%s' holds the result of another job:\n%sHint: give this job another \"output\", or remove that folder",
-        directory, differences);
+        "'%s' holds the result of another job:\n%sHint: give this job another \"output\"%s", directory, differences,
+        strstr(differences, "stitching.") ? ", or use `exaconn stitch` if only \"stitching\" shall be other: it "
+                                            "segments nothing again"
+                                          : ", or remove that folder");
 done:
     exa_job_destroy(&there);
     free(differences);

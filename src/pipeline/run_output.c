@@ -36,7 +36,10 @@ exa_status exa_run_create_output(const exa_run_work *w, const char *path, const 
         offset[a] = (double)w->inputs.box.start[a];
     }
     /* Ids of 64 bits take up to about twice what labels do; what is taken and not needed is given back. */
-    if (w->store) o.expected_bytes = 2 * exa_chunk_store_label_bytes(w->store) + ((uint64_t)1 << 20);
+    if (w->store)
+        o.expected_bytes =
+            ((uint64_t)1 << 18) + (dtype == EXA_U64 ? 2 * exa_chunk_store_part_bytes(w->store, EXA_CHUNK_LABELS)
+                                                    : exa_chunk_store_part_bytes(w->store, EXA_CHUNK_PROBABILITY));
     snprintf(name, sizeof name, "%s:%s", path, dataset);
     EXA_TRY(exa_volume_create(name, &o, volume));
     EXA_TRY(exa_volume_set_attribute_doubles(*volume, "offset_zyx_vx", offset, 3));

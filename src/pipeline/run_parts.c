@@ -15,6 +15,9 @@ static bool is_damage(exa_status st) {
 exa_status exa_run_restore_parts(exa_run_work *w, exa_chunkid k) {
     size_t next = 0, size = 0, attempts;
 
+    w->chunk_in_work = k; /* whatever becomes of the parts */
+    w->parts_kept = 0;
+    w->parts_kept_at = exa_clock_now();
     for (;;) {
         void *bytes;
         bool taken = false;
@@ -34,9 +37,7 @@ exa_status exa_run_restore_parts(exa_run_work *w, exa_chunkid k) {
     if (attempts)
         EXA_INFO("chunk %llu goes on after %zu floods and %lld objects of an earlier start", (unsigned long long)k,
                  attempts, (long long)exa_canvas_get_counters(w->canvas)->objects);
-    w->chunk_in_work = k;
     w->parts_kept = attempts;
-    w->parts_kept_at = exa_clock_now();
     return EXA_OK;
 }
 

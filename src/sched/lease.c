@@ -21,9 +21,11 @@
 #include "exaconn/box.h"
 #include "exaconn/clock.h"
 #include "exaconn/comm_mpi.h"
+#include "exaconn/cpu.h"
 #include "exaconn/log.h"
 
 #include <mpi.h>
+#include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -146,7 +148,7 @@ static bool any_finished(const exa_lease *l) {
 
 /* Asks while there is still something to do, but with room for a whole answer. */
 static void ask(exa_lease *l) {
-    message m = {.type = ASK, .memory_bytes = l->memory_bytes};
+    message m = {.type = ASK, .memory_bytes = l->memory_bytes, .count = (uint32_t)l->threads};
     size_t have;
 
     pthread_mutex_lock(&l->lock);
@@ -162,7 +164,7 @@ static void ask(exa_lease *l) {
 static void wait_a_little(exa_lease *l) {
     struct timespec until;
 
-    clock_gettime(CLOCK_REALTIME, &until);
+    clock_gettime(CLOCK_MONOTONIC, &until);
     until.tv_nsec += WAIT_NS;
     if (until.tv_nsec >= 1000000000) {
         until.tv_nsec -= 1000000000;
@@ -190,7 +192,11 @@ static void tick(exa_lease *l, bool *stopped) {
 static void *work(void *argument) {
     exa_lease_task *t = argument;
     exa_lease *l = t->lease;
+    sigset_t all;
 
+    sigfillset(&all); /* signals are for the calling thread */
+    pthread_sigmask(SIG_BLOCK, &all, NULL);
+    exa_cpu_unbind(); /* that one may have been bound to a core as a member of a pool */
     pthread_mutex_lock(&l->lock);
     while (!l->quit) {
         if (t->working || l->queued == 0) { /* or what was finished has not been reported */
@@ -371,13 +377,17 @@ exa_status exa_lease_run(const exa_lease_work *w, exa_lease_result *result) {
                    .timeout_s = w->timeout_s > 0 ? w->timeout_s : 60,
                    .rank = exa_comm_rank(),
                    .size = exa_comm_size()};
+    pthread_condattr_t steady;
     exa_status st;
 
     EXA_CHECK(w->threads <= EXA_LEASE_THREADS_MOST, EXA_ERR_RANGE, "%d working threads are more than %d",
               w->threads, EXA_LEASE_THREADS_MOST);
     pthread_mutex_init(&l.lock, NULL);
     pthread_cond_init(&l.work, NULL);
-    pthread_cond_init(&l.news, NULL);
+    pthread_condattr_init(&steady);
+    pthread_condattr_setclock(&steady, CLOCK_MONOTONIC);
+    pthread_cond_init(&l.news, &steady);
+    pthread_condattr_destroy(&steady);
     st = exa_comm_agree(begin(&l, w));
     if (st == EXA_OK) {
         st = failure(&l, run(&l, w->threads > 0 ? w->threads : 1));

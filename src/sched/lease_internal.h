@@ -28,7 +28,7 @@ typedef struct exa_lease_message {
     int32_t type;
     uint32_t item;         /* of DONE, FAILED, DROPPED, CANCEL; status of STOP and OVER */
     uint64_t memory_bytes; /* of ASK */
-    uint32_t count;        /* of LEASES; dead ranks of OVER */
+    uint32_t count;        /* of LEASES; dead ranks of OVER; working threads of ASK */
     uint32_t repair;       /* of OVER: those who live are to repair the communicator */
     char text[400];        /* why, of FAILED; the host, of ASK */
     exa_policy_lease leases[EXA_LEASE_ROOM];

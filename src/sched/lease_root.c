@@ -128,6 +128,7 @@ static void note_ask(exa_lease *l, int rank, const exa_lease_message *m) {
         snprintf(l->root.ranks[rank].host, sizeof l->root.ranks[rank].host, "%.63s", m->text);
         if (exa_policy_add_worker(l->root.policy, (uint32_t)rank, m->memory_bytes, exa_lease_root_now(l)) != EXA_OK)
             l->root.end = EXA_ERR_MEMORY;
+        exa_policy_set_slots(l->root.policy, (uint32_t)rank, m->count);
     }
     l->root.known[rank] = true;
     l->root.waiting[rank] = true;
@@ -255,6 +256,12 @@ void exa_lease_root_end(exa_lease *l) {
     free(l->root.failures);
 }
 
+/* In a pause, what is to be tried again is not given up. */
+static bool is_left_failed(const exa_policy *p, uint32_t i) {
+    if (exa_policy_get_state(p) == EXA_POLICY_PAUSED) return exa_policy_item_is_quarantined(p, i);
+    return exa_policy_item_failures(p, i) > 0 && !exa_policy_item_is_done(p, i);
+}
+
 /* The failures that were not mended by another try. */
 void exa_lease_root_result(exa_lease *l, exa_lease_result *result) {
     exa_lease_root *r = &l->root;
@@ -267,9 +274,7 @@ void exa_lease_root_result(exa_lease *l, exa_lease_result *result) {
                                  .rank_count = (size_t)l->size};
     for (uint32_t i = 0; i < result->counters.items; i++) {
         uint64_t id = exa_policy_item_id(r->policy, i);
-        for (size_t k = kept; exa_policy_item_failures(r->policy, i) && !exa_policy_item_is_done(r->policy, i) &&
-                              k < r->failure_count;
-             k++) {
+        for (size_t k = kept; is_left_failed(r->policy, i) && k < r->failure_count; k++) {
             exa_lease_failure f = r->failures[k];
             if (f.id != id) continue;
             r->failures[k] = r->failures[kept];

@@ -45,6 +45,7 @@ typedef struct worker {
     double speed;                 /* cost a second; 0 = not known */
     double recent_cost, recent_s; /* what speed is the ratio of: done, and how long it took */
     double last_event;            /* when it began with the first of its leases, as far as is known */
+    uint32_t slots;               /* items that it does at once */
     uint32_t strikes;             /* different items that failed in a row */
     uint32_t last_failed;         /* the item */
     bool known, alive;
@@ -170,10 +171,18 @@ exa_status exa_policy_add_worker(exa_policy *p, uint32_t number, uint64_t memory
         p->worker_count = capacity;
     }
     EXA_CHECK(!p->workers[number].known, EXA_ERR_RANGE, "worker %u is known already", number);
-    p->workers[number] = (worker){
-        .memory_bytes = memory_bytes, .last_event = now_s, .last_failed = NOBODY, .known = true, .alive = true};
+    p->workers[number] = (worker){.memory_bytes = memory_bytes,
+                                  .slots = 1,
+                                  .last_event = now_s,
+                                  .last_failed = NOBODY,
+                                  .known = true,
+                                  .alive = true};
     p->counters.workers++;
     return EXA_OK;
+}
+
+void exa_policy_set_slots(exa_policy *p, uint32_t number, uint32_t slots) {
+    if (number < p->worker_count && slots > 0) p->workers[number].slots = slots;
 }
 
 bool exa_policy_is_alive(const exa_policy *p, uint32_t number) {
@@ -370,7 +379,8 @@ exa_status exa_policy_take(exa_policy *p, uint32_t number, double now_s, exa_pol
     if (room > p->options.lease_most) room = p->options.lease_most;
     if (w->leases.count == 0) w->last_event = now_s;
     while (*count < room && taken) {
-        size_t ahead = p->counters.pending < p->counters.workers ? 1 : 2; /* never to wait; at the end, to share */
+        /* One more than it does at once, never to wait; not so at the end, to share. */
+        size_t ahead = w->slots + (p->counters.pending >= p->counters.workers);
         if (w->leases.count >= ahead && w->leased >= allowance(p, w)) break;
         EXA_TRY(take_next(p, number, &leases[*count], &taken));
         *count += taken;
@@ -505,4 +515,8 @@ uint32_t exa_policy_item_failures(const exa_policy *p, uint32_t i) {
 
 bool exa_policy_item_is_done(const exa_policy *p, uint32_t i) {
     return p->items[i].state == DONE;
+}
+
+bool exa_policy_item_is_quarantined(const exa_policy *p, uint32_t i) {
+    return p->items[i].state == QUARANTINED;
 }

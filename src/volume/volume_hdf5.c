@@ -408,8 +408,9 @@ static exa_status create_all(hdf5_volume *v, const exa_volume_create_options *o,
     EXA_TRY(create_dataset(v, o));
     EXA_TRY(inspect_type(v, info));
     if (o->zstd_level > 0) v->expected_chunk_bytes = (size_t)voxels * exa_dtype_size(o->dtype);
-    if (v->shared && o->expected_bytes && exa_comm_rank() == 0)
-        EXA_TRY(exa_file_reserve(v->temporary, o->expected_bytes));
+    /* Agreed on before HDF5 is called again: what follows is collective. */
+    if (v->shared && o->expected_bytes)
+        EXA_TRY(agree(v, exa_comm_rank() == 0 ? exa_file_reserve(v->temporary, o->expected_bytes) : EXA_OK));
     if (o->voxel_size_nm[0] > 0) EXA_TRY(write_doubles(v, "voxel_size_nm", o->voxel_size_nm, 3));
     return EXA_OK;
 }
@@ -549,7 +550,7 @@ static exa_status set_text(void *self, const char *name, const char *text) {
     H5Sclose(space);
     H5Tclose(type);
     exa_hdf5_leave();
-    return st;
+    return agree(v, st);
 }
 
 static exa_status set_doubles(void *self, const char *name, const double *values, int count) {
@@ -558,7 +559,7 @@ static exa_status set_doubles(void *self, const char *name, const double *values
     EXA_TRY(exa_hdf5_enter());
     st = write_doubles(self, name, values, count);
     exa_hdf5_leave();
-    return st;
+    return agree(self, st);
 }
 
 static exa_status get_doubles(void *self, const char *name, double *values, int count, bool *found) {
