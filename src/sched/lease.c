@@ -20,7 +20,6 @@
 
 #include "exaconn/box.h"
 #include "exaconn/clock.h"
-#include "exaconn/comm.h"
 #include "exaconn/comm_mpi.h"
 #include "exaconn/cpu.h"
 #include "exaconn/log.h"
