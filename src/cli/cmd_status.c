@@ -132,7 +132,8 @@ static void print_text(const char *directory, const char *state, const cJSON *st
     const cJSON *c = cJSON_GetObjectItemCaseSensitive(status, "counters");
     const bool running = strcmp(state, "running") == 0, by_chunks = cJSON_HasObjectItem(status, "chunks");
 
-    printf("%s: %s\n", directory, state);
+    printf("%s: %s%s%s\n", directory, state, running && cJSON_HasObjectItem(status, "stage") ? ", " : "",
+           running && cJSON_HasObjectItem(status, "stage") ? text(status, "stage") : "");
     if (!status) return;
     printf("  started %s on %s, process %.0f; last written %s\n", text(status, "started"), text(status, "host"),
            number(status, "pid"), text(status, "updated"));

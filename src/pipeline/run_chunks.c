@@ -440,7 +440,10 @@ static exa_status conclude(exa_run_work *w, const exa_lease_result *all) {
 
 exa_status exa_run_segment_chunks(exa_run_work *w) {
     exa_lease_result all = {0};
-    exa_status st = do_rounds(w, &all);
+    exa_status st;
+
+    w->stage = "segmenting";
+    st = do_rounds(w, &all);
 
     if (st == EXA_OK) {
         st = conclude(w, &all);

@@ -205,16 +205,9 @@ static exa_status make_canvas(exa_run_work *w) {
 
 /* Whether there was a place within a tenth of a second. */
 static bool wait_for_place(exa_run_crew *c) {
-    enum { LOOK_NS = 100000000 };
-    struct timespec until;
+    const struct timespec until = exa_clock_deadline(0.1);
     bool got;
 
-    clock_gettime(CLOCK_MONOTONIC, &until);
-    until.tv_nsec += LOOK_NS;
-    if (until.tv_nsec >= 1000000000) {
-        until.tv_nsec -= 1000000000;
-        until.tv_sec++;
-    }
     pthread_mutex_lock(&c->books);
     if (c->places == 0) pthread_cond_timedwait(&c->place_free, &c->books, &until);
     got = c->places > 0;

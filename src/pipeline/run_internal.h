@@ -69,6 +69,8 @@ typedef struct exa_run_work {
     const exa_lease_rank *ranks; /* the same; borrowed from the lease or from last_ranks */
     exa_lease_rank *last_ranks;  /* owned; as they were at the end */
     size_t rank_count;
+    const char *stage;       /* static storage; what all ranks are doing, for the status */
+    double told_at;          /* exa_clock_now() when the status was last written by exa_run_tell */
     double segmented_s;      /* by this rank's crew, without checkpoints and stitching */
     double segmenting_began; /* exa_clock_now() */
     char run_sha256[EXA_SHA256_HEX_BYTES];
@@ -168,6 +170,8 @@ void exa_run_print_attempts(FILE *f, const exa_coord origin[3], const exa_attemp
 exa_status exa_run_write_segmentation(exa_run_work *w);
 exa_status exa_run_write_attempts(const exa_run_work *w);
 exa_status exa_run_write_summary(const exa_run_work *w);
+/* Writes the status again when it is time, so that whoever watches knows that it goes on. */
+void exa_run_tell(exa_run_work *w);
 exa_status exa_run_write_status(const exa_run_work *w, const char *state, double eta_s);
 
 /* Resident memory at its highest so far. */

@@ -299,6 +299,14 @@ static void add_progress(cJSON *to, const exa_run_work *w) {
     if (w->ranks) add_ranks(to, w);
 }
 
+void exa_run_tell(exa_run_work *w) {
+    double now = exa_clock_now();
+
+    if (exa_comm_rank() != 0 || now - w->told_at < w->job->progress.interval_s) return;
+    w->told_at = now;
+    if (exa_run_write_status(w, "running", -1.0) != EXA_OK) EXA_WARN("%s", exa_error_last()->message);
+}
+
 exa_status exa_run_write_status(const exa_run_work *w, const char *state, double eta_s) {
     cJSON *root = cJSON_CreateObject();
     char host[256] = "unknown";
@@ -315,6 +323,7 @@ exa_status exa_run_write_status(const exa_run_work *w, const char *state, double
     gmtime_r(&t, &utc);
     strftime(when, sizeof when, "%Y-%m-%dT%H:%M:%SZ", &utc);
     cJSON_AddStringToObject(root, "state", state);
+    if (w->stage && strcmp(state, "running") == 0) cJSON_AddStringToObject(root, "stage", w->stage);
     cJSON_AddStringToObject(root, "updated", when);
     cJSON_AddStringToObject(root, "started", w->started);
     cJSON_AddStringToObject(root, "host", host);

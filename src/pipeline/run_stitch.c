@@ -95,6 +95,7 @@ static exa_status find_candidates(stitching *s) {
     find_rim(s->w, source.rim);
     for (exa_chunkid k = s->begin; k < s->end; k++) {
         EXA_TRY(exa_run_check_stop(s->w));
+        exa_run_tell(s->w);
         EXA_TRY(exa_chunk_store_labels(s->w->store, k, s->here));
         EXA_TRY(scan_chunk(s, k));
         if (!s->w->stitch_from) EXA_TRY(exa_seam_candidates(&source, k, s->here, s->there, &s->candidates));
@@ -305,6 +306,7 @@ static exa_status write_slabs(stitching *s, output *o) {
 
     EXA_TRY(count_rounds(s, &rounds));
     for (uint64_t i = 0; i < rounds; i++) {
+        exa_run_tell(s->w);
         EXA_TRY(exa_comm_agree(next_slab(s, o, &box)));
         EXA_TRY(exa_volume_write(o->volume, &box, EXA_U64, o->slab));
         if (o->probability) EXA_TRY(exa_volume_write(o->probability, &box, EXA_U8, o->probability_slab));
@@ -420,6 +422,7 @@ exa_status exa_run_stitch(exa_run_work *w) {
     double began = exa_clock_now();
     exa_status st;
 
+    w->stage = "stitching";
     EXA_GOTO(done, exa_comm_agree(begin(&s)));
     EXA_GOTO(done, agglomerate(&s));
     EXA_GOTO(done, sum_up(&s));
@@ -429,6 +432,7 @@ exa_status exa_run_stitch(exa_run_work *w) {
     if (w->refused)
         EXA_INFO("%llu candidates were refused: their segments would exceed stitching.max_voxels",
                  (unsigned long long)w->refused);
+    w->stage = "writing";
     EXA_GOTO(done, write_results(&s));
 done:
     end(&s);

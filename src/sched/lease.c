@@ -32,7 +32,7 @@
 #include <time.h>
 #include <unistd.h>
 
-enum { WAIT_NS = 2000000 };
+#define WAIT_S 0.002
 
 typedef exa_lease_message message;
 
@@ -162,14 +162,8 @@ static void ask(exa_lease *l) {
 
 /* Asleep until a working thread has news, or for two milliseconds, after which there may be messages. */
 static void wait_a_little(exa_lease *l) {
-    struct timespec until;
+    const struct timespec until = exa_clock_deadline(WAIT_S);
 
-    clock_gettime(CLOCK_MONOTONIC, &until);
-    until.tv_nsec += WAIT_NS;
-    if (until.tv_nsec >= 1000000000) {
-        until.tv_nsec -= 1000000000;
-        until.tv_sec++;
-    }
     pthread_mutex_lock(&l->lock);
     if (!any_finished(l)) pthread_cond_timedwait(&l->news, &l->lock, &until);
     pthread_mutex_unlock(&l->lock);
