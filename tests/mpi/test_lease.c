@@ -15,12 +15,12 @@ typedef struct work {
     atomic_int bodies, ticks;
     int bad_every;             /* these fail always; 0 = none */
     int stop_after, stop_rank; /* this rank's tick says so after so many calls; 0 = never */
-    int slow_rank;             /* it takes a hundred times as long */
+    int slow_rank;             /* it takes seconds for each */
 } work;
 
 static exa_status body(exa_lease_task *task, uint64_t id, void *context) {
     work *w = context;
-    int wait = (int)(id * 7919 % 5) * (exa_comm_rank() == w->slow_rank ? 20000 : 200);
+    int wait = exa_comm_rank() == w->slow_rank ? 3000000 : (int)(id * 7919 % 5) * 200;
     atomic_fetch_add(&w->bodies, 1);
     for (int waited = 0; waited < wait; waited += 200) {
         if (exa_lease_cancelled(task)) return EXA_FAIL(EXA_ERR_CANCELLED, "cancelled");
