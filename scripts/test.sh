@@ -1,6 +1,7 @@
 #!/usr/bin/env bash
 # Passes the tests: installs what is missing, builds, runs everything. .ci/run calls exactly this.
-#   scripts/test.sh              all labels; then the unit and CLI tests again under ASan + UBSan; then a short fuzz
+#   scripts/test.sh              all labels; then most again under ASan + UBSan (CMakePresets.json says without which, for
+#                                their time); then a short fuzz
 #   scripts/test.sh --quick      only the first part
 #   scripts/test.sh -L LABEL     one label of the first part: unit, cli, mpi, fault, slurm, python
 # The real data are found through EXACONN_DATA_DIR (default ../shared/data); what needs them skips aloud elsewhere. So
@@ -12,7 +13,7 @@ while [ $# -gt 0 ]; do
     case "$1" in
         --quick) quick=1; shift ;;
         -L) label=(-L "${2:?-L needs a label}"); quick=1; shift 2 ;;
-        -h|--help) sed -n '2,7s/^# \{0,1\}//p' "$0"; exit 0 ;;
+        -h|--help) sed -n '2,8s/^# \{0,1\}//p' "$0"; exit 0 ;;
         *) echo "test.sh: unknown option '$1' (see --help)" >&2; exit 2 ;;
     esac
 done
