@@ -63,6 +63,16 @@ static inline void test_remove_folder(const char *path) {
     if (system(command) != 0) fprintf(stderr, "cannot remove %s\n", path);
 }
 
+static inline uint64_t test_count_files(const char *folder) {
+    char command[4300];
+    unsigned long long n = 0;
+    snprintf(command, sizeof command, "ls -A '%s' | wc -l", folder);
+    FILE *f = popen(command, "r");
+    assert_int_equal(fscanf(f, "%llu", &n), 1);
+    pclose(f);
+    return n;
+}
+
 /* A small deterministic generator for test data (splitmix64). */
 static inline uint64_t test_random(uint64_t *state) {
     uint64_t z = (*state += 0x9E3779B97F4A7C15u);

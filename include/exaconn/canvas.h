@@ -42,6 +42,12 @@ typedef struct exa_attempt {
     exa_box visited;    /* the FOV centres' bounding box */
 } exa_attempt;
 
+#define EXA_ATTEMPT_BYTES (14 * 8)
+
+/* An attempt as it is stored, and back: 14 little-endian int64 (docs/formats.md, "Journal"). */
+void exa_attempt_store(const exa_attempt *attempt, unsigned char out[EXA_ATTEMPT_BYTES]);
+void exa_attempt_load(const unsigned char in[EXA_ATTEMPT_BYTES], exa_attempt *attempt);
+
 /* Named as google/ffn's counters are. */
 typedef struct exa_canvas_counters {
     int64_t seeds;  /* offered by the policy (seed-policy-calls less the closing one) */

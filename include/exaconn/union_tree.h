@@ -21,6 +21,9 @@ typedef struct exa_union_tree_counters {
     uint64_t received; /* records from children */
 } exa_union_tree_counters;
 
+/* The rank, of `ranks`, whose range has the id: the last one whose first id is not larger. */
+int exa_union_tree_owner(const exa_segid *first, int ranks, exa_segid id);
+
 /* Joins the ends of the edges that all ranks give, wherever their ids belong (an edge may be given more than once),
  * and returns the roots of those ids that were joined to anything and lie in this rank's range. `first` has one
  * entry more than there are ranks and is the same on all: rank r owns the ids first[r] <= id < first[r+1].

@@ -11,14 +11,14 @@
 enum {
     VERSION = 2,
     COUNTERS = sizeof(exa_canvas_counters) / sizeof(int64_t),
-    ATTEMPT = 14,
+    ATTEMPT = EXA_ATTEMPT_BYTES / 8,
     NUMBERS = 6,
     HEAD = NUMBERS + COUNTERS
 };
 
 /* ---- attempts as integers ------------------------------------------------------------------------------------ */
 
-static void store_attempt(const exa_attempt *a, unsigned char *out) {
+void exa_attempt_store(const exa_attempt *a, unsigned char out[EXA_ATTEMPT_BYTES]) {
     const int64_t v[ATTEMPT] = {a->seed[0],          a->seed[1],
                                 a->seed[2],          a->steps,
                                 a->outcome,          a->id,
@@ -30,7 +30,7 @@ static void store_attempt(const exa_attempt *a, unsigned char *out) {
     for (int i = 0; i < ATTEMPT; i++) exa_store_le64(out + 8 * i, (uint64_t)v[i]);
 }
 
-static void load_attempt(const unsigned char *in, exa_attempt *a) {
+void exa_attempt_load(const unsigned char in[EXA_ATTEMPT_BYTES], exa_attempt *a) {
     int64_t v[ATTEMPT];
 
     for (int i = 0; i < ATTEMPT; i++) v[i] = (int64_t)exa_load_le64(in + 8 * i);
@@ -126,7 +126,7 @@ exa_status exa_canvas_store(const exa_canvas *c, size_t first, void **bytes, siz
     for (int i = 0; i < NUMBERS; i++) exa_store_le64(data + 8 * i, (uint64_t)head[i]);
     for (size_t i = 0; i < COUNTERS; i++) exa_store_le64(data + 8 * (NUMBERS + i), (uint64_t)counters[i]);
     to = data + 8 * HEAD;
-    for (size_t i = first; i < c->attempt_count; i++, to += 8 * ATTEMPT) store_attempt(&c->attempts[i], to);
+    for (size_t i = first; i < c->attempt_count; i++, to += 8 * ATTEMPT) exa_attempt_store(&c->attempts[i], to);
     for (size_t i = first; i < c->attempt_count; i++)
         if (c->attempts[i].outcome == EXA_OUTCOME_OBJECT) to = store_object(c, &c->attempts[i], to);
     *bytes = data;
@@ -150,7 +150,7 @@ static exa_status load_attempts(exa_canvas *c, const unsigned char *data, size_t
                      "attempt records"));
     for (size_t i = 0; i < count; i++) {
         exa_attempt a;
-        load_attempt(data + 8 * (HEAD + i * ATTEMPT), &a);
+        exa_attempt_load(data + 8 * (HEAD + i * ATTEMPT), &a);
         if (!is_possible(c, &a) || object_bytes(c, &a) > (size_t)(end - from)) return wrong("an attempt");
         if (a.outcome == EXA_OUTCOME_OBJECT) {
             if (a.id != id++) return wrong("numbers of objects");

@@ -6,33 +6,12 @@
 #include <stdlib.h>
 #include <string.h>
 
-enum { VERSION = 1, COUNTERS = sizeof(exa_canvas_counters) / sizeof(int64_t), ATTEMPT = 14, HEAD = 4 + COUNTERS };
-
-static void pack_attempt(const exa_attempt *a, int64_t out[ATTEMPT]) {
-    for (int i = 0; i < 3; i++) {
-        out[i] = a->seed[i];
-        out[8 + i] = a->visited.start[i];
-        out[11 + i] = a->visited.shape[i];
-    }
-    out[3] = a->steps;
-    out[4] = a->outcome;
-    out[5] = a->id;
-    out[6] = a->voxels_raw;
-    out[7] = a->voxels_new;
-}
-
-static void unpack_attempt(const int64_t in[ATTEMPT], exa_attempt *a) {
-    for (int i = 0; i < 3; i++) {
-        a->seed[i] = in[i];
-        a->visited.start[i] = in[8 + i];
-        a->visited.shape[i] = in[11 + i];
-    }
-    a->steps = in[3];
-    a->outcome = (exa_outcome)in[4];
-    a->id = (int32_t)in[5];
-    a->voxels_raw = in[6];
-    a->voxels_new = in[7];
-}
+enum {
+    VERSION = 1,
+    COUNTERS = sizeof(exa_canvas_counters) / sizeof(int64_t),
+    ATTEMPT = EXA_ATTEMPT_BYTES / 8,
+    HEAD = 4 + COUNTERS
+};
 
 /* Integers to little-endian bytes in place, or back: on our machines nothing happens. */
 static void order_bytes(int64_t *values, size_t count) {
@@ -50,8 +29,8 @@ exa_status exa_run_pack_details(const exa_canvas_counters *counters, const exa_a
     v[2] = excluded;
     v[3] = limited;
     memcpy(v + 4, counters, sizeof *counters);
-    for (size_t i = 0; i < count; i++) pack_attempt(&attempts[i], v + HEAD + i * ATTEMPT);
-    order_bytes(v, words);
+    order_bytes(v, HEAD);
+    for (size_t i = 0; i < count; i++) exa_attempt_store(&attempts[i], (unsigned char *)(v + HEAD + i * ATTEMPT));
     *details = v;
     *size = words * sizeof *v;
     return EXA_OK;
@@ -66,7 +45,7 @@ exa_status exa_run_read_details(exa_run_work *w, exa_chunkid k, exa_run_details 
     EXA_TRY(exa_chunk_store_details(w->store, k, &bytes, &size));
     v = bytes;
     words = size / sizeof *v;
-    order_bytes(v, words);
+    order_bytes(v, words < HEAD ? words : HEAD);
     EXA_CHECK_GOTO(
         done, words >= HEAD && v[0] == VERSION && v[1] >= 0 && (size_t)v[1] == (words - HEAD) / ATTEMPT,
         EXA_ERR_FORMAT,
@@ -76,7 +55,8 @@ exa_status exa_run_read_details(exa_run_work *w, exa_chunkid k, exa_run_details 
     *d = (exa_run_details){.attempt_count = (size_t)v[1], .excluded = v[2], .limited = v[3] != 0};
     memcpy(&d->counters, v + 4, sizeof d->counters);
     EXA_GOTO(done, exa_alloc(d->attempt_count, sizeof *d->attempts, "the attempts of a chunk", &d->attempts));
-    for (size_t i = 0; i < d->attempt_count; i++) unpack_attempt(v + HEAD + i * ATTEMPT, &d->attempts[i]);
+    for (size_t i = 0; i < d->attempt_count; i++)
+        exa_attempt_load((const unsigned char *)(v + HEAD + i * ATTEMPT), &d->attempts[i]);
 done:
     free(bytes);
     return st;

@@ -5,6 +5,7 @@
 #include "exaconn/json.h"
 #include "exaconn/reduce.h"
 #include "exaconn/table.h"
+#include "exaconn/union_tree.h"
 
 #include <cjson/cJSON.h>
 #include <errno.h>
@@ -85,13 +86,6 @@ static exa_status read_share(const char *path, const exa_chunk_grid *grid, exa_c
     return st;
 }
 
-/* The rank whose ids `id` is one of. */
-static size_t owner_of(const exa_segid *first, exa_segid id) {
-    size_t r = 0;
-    while (r + 1 < (size_t)exa_comm_size() && first[r + 1] <= id) r++;
-    return r;
-}
-
 static exa_status check_order(const char *path, const exa_chunk_grid *grid, const exa_candidate_list *share) {
     for (size_t i = 1; i < share->count; i++)
         EXA_CHECK(exa_supervoxel_chunk(grid, share->list[i - 1].a) <= exa_supervoxel_chunk(grid, share->list[i].a),
@@ -137,7 +131,8 @@ exa_status exa_run_read_candidates(const char *folder, const exa_chunk_grid *gri
     if (st == EXA_OK) st = exa_path_join(path, folder, EXA_RUN_CANDIDATES);
     if (st == EXA_OK) st = read_share(path, grid, &share);
     if (st == EXA_OK) st = check_order(path, grid, &share);
-    for (size_t i = 0; st == EXA_OK && i < share.count; i++) counts[owner_of(first, share.list[i].a)]++;
+    for (size_t i = 0; st == EXA_OK && i < share.count; i++)
+        counts[exa_union_tree_owner(first, exa_comm_size(), share.list[i].a)]++;
     EXA_GOTO(done, exa_comm_agree(st));
     all = share.count;
     EXA_GOTO(done, exa_sum_all(&all, 1));

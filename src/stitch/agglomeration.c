@@ -214,19 +214,6 @@ done:
 
 /* ---- what became of it --------------------------------------------------------------------------------------- */
 
-static int owner_of(const exa_segid *first, exa_segid id) {
-    int low = 0, high = exa_comm_size() - 1;
-
-    while (low < high) {
-        int middle = low + (high - low + 1) / 2;
-        if (first[middle] <= id)
-            low = middle;
-        else
-            high = middle - 1;
-    }
-    return low;
-}
-
 static int by_ends(const void *a, const void *b) {
     const exa_edge *x = a, *y = b;
     if (x->a != y->a) return x->a < y->a ? -1 : 1;
@@ -244,7 +231,7 @@ static exa_status return_refused(work *w) {
     for (size_t i = 0; i < w->contested_count; i++) {
         if (!w->contested[i].refused) continue;
         out[n++] = (exa_edge){w->contested[i].a, w->contested[i].b};
-        counts[owner_of(w->first, w->contested[i].a)]++;
+        counts[exa_union_tree_owner(w->first, (int)ranks, w->contested[i].a)]++;
     }
     if (n) qsort(out, n, sizeof *out, by_ends); /* by a, hence by owner */
     EXA_GOTO(done, exa_exchange(out, sizeof *out, counts, (void **)&in, &received));

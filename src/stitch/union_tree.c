@@ -53,18 +53,22 @@ static void release_list(list *l) {
     *l = (list){0};
 }
 
-static int owner_of(const tree *t, exa_segid id) {
-    int low = 0, high = t->size - 1; /* the last rank whose first id is not larger */
+int exa_union_tree_owner(const exa_segid *first, int ranks, exa_segid id) {
+    int low = 0, high = ranks - 1;
 
     while (low < high) {
         int middle = (low + high + 1) / 2;
-        if (t->first[middle] <= id) {
+        if (first[middle] <= id) {
             low = middle;
         } else {
             high = middle - 1;
         }
     }
     return low;
+}
+
+static int owner_of(const tree *t, exa_segid id) {
+    return exa_union_tree_owner(t->first, t->size, id);
 }
 
 /* ---- edges to their owners ----------------------------------------------------------------------------------- */

@@ -135,16 +135,6 @@ static void one_large_chunk(void **state) {
     MPI_Barrier(MPI_COMM_WORLD);
 }
 
-static uint64_t count_files(void) {
-    char command[EXA_PATH_BYTES + 32];
-    unsigned long long n = 0;
-    snprintf(command, sizeof command, "ls -A '%s' | wc -l", folder);
-    FILE *f = popen(command, "r");
-    assert_int_equal(fscanf(f, "%llu", &n), 1);
-    pclose(f);
-    return n;
-}
-
 static void fails_on_all(void **state) {
     exa_generation_row rows[MOST];
     char path[EXA_PATH_BYTES];
@@ -155,7 +145,7 @@ static void fails_on_all(void **state) {
         make_rows(rows, MOST, 2400);
         assert_int_equal(write_made(path, rows, MOST, &m), EXA_ERR_CORRUPT);
         MPI_Barrier(MPI_COMM_WORLD);
-        assert_int_equal(count_files(), 0);
+        assert_int_equal(test_count_files(folder), 0);
         MPI_Barrier(MPI_COMM_WORLD);
     }
     made m = {.fail_rank = -1};

@@ -123,16 +123,6 @@ static uint32_t bits(exa_chunkid first, exa_chunkid end) {
     return (uint32_t)((((uint64_t)1 << end) - 1) & ~(((uint64_t)1 << first) - 1));
 }
 
-static uint64_t count_files(const char *where) {
-    char command[4300];
-    unsigned long long n = 0;
-    snprintf(command, sizeof command, "ls -A '%s' | wc -l", where);
-    FILE *f = popen(command, "r");
-    assert_int_equal(fscanf(f, "%llu", &n), 1);
-    pclose(f);
-    return n;
-}
-
 /* Two generations, of which the second has all of the first, and a journal of the rest. */
 static void make_run(void) {
     exa_consolidated done;
@@ -152,10 +142,10 @@ static void journals_become_generations(void **state) {
     assert_int_equal(done.number, 0); /* nothing there */
     make_run();
     assert_int_equal(read_all(true, NULL), bits(0, CHUNKS));
-    assert_int_equal(count_files(journals), 1);
+    assert_int_equal(test_count_files(journals), 1);
     assert_ok(consolidate(1, &done));
     assert_true(done.number == 3 && done.chunks == CHUNKS && done.journals == 1 && done.generations == 2);
-    assert_int_equal(count_files(journals) + count_files(checkpoints), 1);
+    assert_int_equal(test_count_files(journals) + test_count_files(checkpoints), 1);
     assert_int_equal(read_all(true, NULL), bits(0, CHUNKS));
     assert_ok(consolidate(1, &done));
     assert_int_equal(done.number, 0); /* nothing new */
@@ -264,8 +254,8 @@ static void a_full_disk_costs_nothing(void **state) {
         assert_int_equal(setrlimit(RLIMIT_FSIZE, &before), 0);
         if (st != EXA_ERR_IO || !strstr(exa_error_last()->message, "gen-000003.h5"))
             fail_msg("limit %llu: status %d, %s", (unsigned long long)limit, (int)st, exa_error_last()->message);
-        assert_int_equal(count_files(journals), 1);
-        assert_int_equal(count_files(checkpoints), 2);
+        assert_int_equal(test_count_files(journals), 1);
+        assert_int_equal(test_count_files(checkpoints), 2);
     }
     assert_int_equal(read_all(true, NULL), bits(0, CHUNKS));
     assert_ok(consolidate(2, &done));
@@ -286,7 +276,7 @@ static void leftovers_are_removed(void **state) {
     assert_int_equal(read_all(true, NULL), bits(0, CHUNKS));
     assert_ok(consolidate(2, &done));
     assert_int_equal(done.number, 3);
-    assert_int_equal(count_files(checkpoints), 3); /* two generations and the notes */
+    assert_int_equal(test_count_files(checkpoints), 3); /* two generations and the notes */
     assert_true(exa_file_exists(path));
 }
 
