@@ -3,17 +3,20 @@
 #   scripts/test.sh              all labels; then most again under ASan + UBSan (CMakePresets.json says without which, for
 #                                their time); then a short fuzz
 #   scripts/test.sh --quick      only the first part
+#   scripts/test.sh --long       also what the 30 minutes of CI have no room for: every test under the sanitizers, the
+#                                direct kernel on the whole golden cube, a minute of each fuzz harness
 #   scripts/test.sh -L LABEL     one label of the first part: unit, cli, mpi, fault, slurm, python
 # The real data are found through EXACONN_DATA_DIR (default ../shared/data); what needs them skips aloud elsewhere. So
 # does what needs Python packages where there is no network; nothing else needs one.
 set -euo pipefail
 cd "$(dirname "$0")/.."
-quick=0 label=()
+quick=0 label=() sanitized=asan fuzz_seconds=12
 while [ $# -gt 0 ]; do
     case "$1" in
         --quick) quick=1; shift ;;
+        --long) export EXACONN_LONG_TESTS=1; sanitized=asan-all fuzz_seconds=60; shift ;;
         -L) label=(-L "${2:?-L needs a label}"); quick=1; shift 2 ;;
-        -h|--help) sed -n '2,8s/^# \{0,1\}//p' "$0"; exit 0 ;;
+        -h|--help) sed -n '2,10s/^# \{0,1\}//p' "$0"; exit 0 ;;
         *) echo "test.sh: unknown option '$1' (see --help)" >&2; exit 2 ;;
     esac
 done
@@ -52,10 +55,10 @@ step "build with AddressSanitizer and UndefinedBehaviorSanitizer"
 cmake --preset asan >/dev/null
 cmake --build --preset asan -j "$jobs"
 step "tests under the sanitizers"
-ctest --preset asan
+ctest --preset "$sanitized"
 
 step "short fuzz"
-bash tests/fuzz/smoke.sh
+bash tests/fuzz/smoke.sh "$fuzz_seconds"
 
 step "the quickstart where nothing can be downloaded"
 EXACONN_DATA_DIR=/nonexistent EXACONN_DOWNLOAD_URL=http://127.0.0.1:9 scripts/quickstart.sh --size 64 | tee build/quickstart_offline.log

@@ -79,6 +79,13 @@ void exa_cli_use_job_log_level(const exa_cli_arguments *arguments, exa_log_level
     if (!exa_cli_has(arguments, "log-level") && !exa_cli_has(arguments, "quiet")) exa_log_set_level(level);
 }
 
+/* What to do about errors that any write can end in. */
+static const char *hint_for_reason(const char *message) {
+    static const char room[] = "make room there, or have the quota raised, then give the same command again";
+    bool full = strstr(message, strerror(ENOSPC)) || strstr(message, strerror(EDQUOT));
+    return full ? room : NULL;
+}
+
 /* "what happened. Hint: what to do" on two lines; the place in the source only when debugging. */
 static void print_error(const exa_error *error, exa_log_level level) {
     const char *hint = strstr(error->message, "Hint: ");
@@ -87,7 +94,8 @@ static void print_error(const exa_error *error, exa_log_level level) {
     if (length == 0) return; /* another rank says it */
     while (length && strchr(" .", error->message[length - 1])) length--;
     fprintf(stderr, "exaconn: error: %.*s\n", (int)length, error->message);
-    if (hint) fprintf(stderr, "  hint: %s\n", hint + strlen("Hint: "));
+    hint = hint ? hint + strlen("Hint: ") : hint_for_reason(error->message);
+    if (hint) fprintf(stderr, "  hint: %s\n", hint);
     if (level >= EXA_LOG_DEBUG && error->file) {
         fprintf(stderr, "  where: %s:%d (%s)\n", error->file, error->line, exa_status_name(error->status));
     }

@@ -269,8 +269,10 @@ static exa_status tell_container(const char *path, const exa_volume_list *list, 
 }
 
 static exa_status tell_run(const char *path, bool running, report *r) {
-    static const char *const files[] = {"job.json",     "status.json",  "segmentation.h5",
-                                        "attempts.csv", "summary.json", "run.log"};
+    static const char *const files[] = {"job.json",          "run.log",           "status.json",     "journals",
+                                        "checkpoints",       "failed_chunks.csv", "segmentation.h5", "attempts.csv",
+                                        "segments.csv",      "supervoxels.csv",   "candidates.csv",  "precomputed",
+                                        "neuroglancer.json", "summary.json"};
     char file[EXA_PATH_BYTES];
     const char *state;
     bool any = false;

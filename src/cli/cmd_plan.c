@@ -22,7 +22,8 @@ typedef struct plan_facts {
     uint64_t empty, included; /* chunks that the mask leaves nothing of; voxels of the box that it leaves */
     bool mask_read, measured;
     int threads, ranks;
-    bool fits;
+    bool fits;            /* into memory */
+    bool too_many_chunks; /* for one run */
 } plan_facts;
 
 static double bytes_per_voxel(const plan_facts *f) {
@@ -71,7 +72,7 @@ static void print_chunks(const plan_facts *f) {
     printf("journals   at most %s before compression\n", exa_format_bytes(journal_bytes(f), a));
     printf("checkpoints  at most %s before compression for each of the %lld kept\n",
            exa_format_bytes(journal_bytes(f), a), (long long)f->job->checkpoint.keep);
-    if (g->chunks > EXA_CHUNK_STORE_MOST)
+    if (f->too_many_chunks)
         printf("           ** more chunks than one run takes so far: %llu; use larger ones, or a part with \"box\" "
                "**\n",
                (unsigned long long)EXA_CHUNK_STORE_MOST);
@@ -127,7 +128,7 @@ static exa_status print_json(const plan_facts *f) {
     cJSON_AddNumberToObject(o, "network_bytes", (double)p->network_bytes);
     cJSON_AddNumberToObject(o, "bytes_per_voxel", p->bytes_per_voxel);
     cJSON_AddNumberToObject(o, "available_bytes", (double)p->available_bytes);
-    cJSON_AddBoolToObject(o, "fits", f->fits);
+    cJSON_AddBoolToObject(o, "fits", f->fits && !f->too_many_chunks);
     if (f->job->chunks.shape.given) cJSON_AddNumberToObject(o, "chunks_most", (double)EXA_CHUNK_STORE_MOST);
     cJSON_AddNumberToObject(o, "output_bytes_max", (f->job->segmentation.probability_map ? 9.0 : 8.0) * f->voxels);
     cJSON_AddNumberToObject(o, "steps_estimate", f->steps);
@@ -209,6 +210,7 @@ static exa_status plan_job(const exa_cli_arguments *arguments, const exa_job *jo
     for (int a = 0; a < 3; a++) f.voxels *= (double)f.inputs.box.shape[a];
     f.steps = f.plan.steps * (double)f.grid.chunks;
     f.fits = f.plan.peak_bytes <= f.plan.available_bytes;
+    f.too_many_chunks = job->chunks.shape.given && f.grid.chunks > EXA_CHUNK_STORE_MOST;
     if (exa_cli_has(arguments, "mask")) EXA_GOTO(done, read_mask(&f));
     EXA_GOTO(done, read_rates(arguments, &f));
     if (exa_cli_has(arguments, "json")) {

@@ -23,7 +23,8 @@ static void print_text(const char *folder, const exa_verification *v) {
     }
     if (v->segmentation)
         printf("  segmentation  %llu voxels read%s, %llu wrong\n", (unsigned long long)v->segmentation_voxels,
-               v->by_chunks ? " and compared with the chunks" : "", (unsigned long long)v->wrong_voxels);
+               v->by_chunks && v->present ? " and compared with the chunks that are there" : "",
+               (unsigned long long)v->wrong_voxels);
     for (uint64_t i = 0; i < v->problems && i < EXA_VERIFICATION_PROBLEMS; i++)
         printf("  wrong: %s\n", v->problem[i]);
     if (v->problems > EXA_VERIFICATION_PROBLEMS)

@@ -30,6 +30,7 @@ for n in 1 2; do
         fi
         check "$n ranks, $left bytes: exit 1 ($rc)" test $rc -eq 1
         check "$n ranks, $left bytes: says why" grep -Eq '[Nn]o (room|space)' "$work/err"
+        check "$n ranks, $left bytes: says what to do" grep -q 'hint: make room' "$work/err"
         check "$n ranks, $left bytes: nothing looks complete" test ! -e "$folder/run/summary.json"
         [ ! -e "$folder/run/segmentation.h5" ] || check "$n ranks, $left bytes: what has its name is whole" \
             "$EXACONN_FIXTURE" same "$work/whole/run/segmentation.h5:/segmentation" "$folder/run/segmentation.h5:/segmentation"
