@@ -52,8 +52,8 @@ ctest --preset default "${label[@]+"${label[@]}"}"
 [ "$quick" -eq 0 ] || exit 0
 
 step "build with AddressSanitizer and UndefinedBehaviorSanitizer"
-cmake --preset asan >/dev/null
-cmake --build --preset asan -j "$jobs"
+cmake --preset "$sanitized" >/dev/null
+cmake --build --preset "$sanitized" -j "$jobs"
 step "tests under the sanitizers"
 ctest --preset "$sanitized"
 

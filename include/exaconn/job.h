@@ -80,7 +80,7 @@ typedef struct exa_job {
     struct {
         exa_job_triple rim; /* zyx voxels; not given = half the FOV */
         int64_t min_voxels;
-        double min_fraction, min_jaccard;
+        double min_fraction, min_jaccard, min_contained;
         exa_job_match best;
         int64_t max_voxels; /* of a joined segment; 0 = no limit */
     } stitching;

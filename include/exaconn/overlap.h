@@ -2,8 +2,8 @@
  *
  * Two neighbouring chunks overlap by their halos. A segment of the one and a segment of the other are a candidate
  * if they share a voxel there. They are joined if each is the one that the other shares most voxels with, and if
- * they share enough; anything else stays split, because a false merger costs a user more than a split (unless the
- * user says otherwise). All
+ * they share enough, or if the one lies within the other: a branch whose stem the other chunk sees. Anything else
+ * stays split, because a false merger costs a user more than a split (unless the user says otherwise). All
  * candidates are kept with their numbers, so that other thresholds can be tried without segmenting again.
  */
 #ifndef EXACONN_OVERLAP_H
@@ -31,6 +31,9 @@ typedef struct exa_overlap_options {
     double min_fraction; /* shared / min(size_a, size_b), at least */
     double min_jaccard;  /* shared / (size_a + size_b - shared), at least */
     exa_match best;
+    /* Or this alone: shared / min(size_a, size_b), at least; above a half the larger is the smaller's best anyhow.
+     * 1 turns it off. */
+    double min_contained;
 } exa_overlap_options;
 
 /* The part of the common box of two chunks in which both are to be believed: `rim` zyx voxels are cut off where a

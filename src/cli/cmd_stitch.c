@@ -34,9 +34,11 @@ static exa_status override(const exa_cli_arguments *a, exa_job *job) {
         threshold = 0;
         EXA_TRY(fraction(a, "threshold", &threshold));
         job->stitching.min_fraction = job->stitching.min_jaccard = threshold;
+        if (job->stitching.min_contained < threshold) job->stitching.min_contained = threshold;
     }
     EXA_TRY(fraction(a, "min-fraction", &job->stitching.min_fraction));
     EXA_TRY(fraction(a, "min-jaccard", &job->stitching.min_jaccard));
+    EXA_TRY(fraction(a, "min-contained", &job->stitching.min_contained));
     EXA_TRY(voxels(a, "min-voxels", &job->stitching.min_voxels));
     return voxels(a, "max-voxels", &job->stitching.max_voxels);
 }
@@ -96,10 +98,12 @@ const exa_cli_command exa_cmd_stitch = {
     .options =
         (const exa_cli_option[]){
             {"output", 'o', EXA_CLI_PATH, "FOLDER", "the run directory to make"},
-            {"threshold", 't', EXA_CLI_REAL, "FRACTION", "for both --min-fraction and --min-jaccard"},
+            {"threshold", 't', EXA_CLI_REAL, "FRACTION",
+             "for --min-fraction and --min-jaccard; --min-contained is raised to it"},
             {"min-fraction", 0, EXA_CLI_REAL, "FRACTION",
              "shared voxels over those of the smaller of two segments"},
             {"min-jaccard", 0, EXA_CLI_REAL, "FRACTION", "shared voxels over those of both"},
+            {"min-contained", 0, EXA_CLI_REAL, "FRACTION", "or this alone, over those of the smaller; 1 is never"},
             {"min-voxels", 0, EXA_CLI_INT, "N", "shared voxels"},
             {"max-voxels", 0, EXA_CLI_INT, "N", "no segment is joined to more; 0 is no limit"},
             {"best", 0, EXA_CLI_TEXT, "mutual|one|any", "whose best overlap the two must be"},

@@ -107,7 +107,8 @@ static exa_agglomeration_options options_of(const exa_job *job) {
     return (exa_agglomeration_options){.overlap = {.min_voxels = (uint64_t)job->stitching.min_voxels,
                                                    .min_fraction = job->stitching.min_fraction,
                                                    .min_jaccard = job->stitching.min_jaccard,
-                                                   .best = (exa_match)job->stitching.best},
+                                                   .best = (exa_match)job->stitching.best,
+                                                   .min_contained = job->stitching.min_contained},
                                        .max_voxels = (uint64_t)job->stitching.max_voxels};
 }
 

@@ -116,6 +116,7 @@ double exa_candidate_jaccard(const exa_candidate *c) {
 bool exa_candidate_passes(const exa_candidate *c, const exa_overlap_options *o) {
     bool best = o->best == EXA_MATCH_ANY || c->best == 3 || (o->best == EXA_MATCH_ONE && c->best != 0);
 
-    return best && c->shared >= o->min_voxels && exa_candidate_fraction(c) >= o->min_fraction &&
-           exa_candidate_jaccard(c) >= o->min_jaccard;
+    if (c->shared < o->min_voxels) return false;
+    if (o->min_contained < 1 && exa_candidate_fraction(c) >= o->min_contained) return true;
+    return best && exa_candidate_fraction(c) >= o->min_fraction && exa_candidate_jaccard(c) >= o->min_jaccard;
 }

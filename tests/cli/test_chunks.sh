@@ -65,7 +65,7 @@ same "$work/full" "after a full disk"
 
 # Other thresholds of stitching need no other chunks; a corrected job takes a folder without finished chunks.
 cp -r "$work/whole" "$work/again" && rm "$work/again/run/summary.json" "$work/again/run/segmentation.h5"
-small_job "$work/again" "$chunks" "$quick" '"segmentation": {"probability_map": true, "chunk": [32, 32, 32]}' '"stitching": {"min_fraction": 1}'
+small_job "$work/again" "$chunks" "$quick" '"segmentation": {"probability_map": true, "chunk": [32, 32, 32]}' '"stitching": {"min_fraction": 1, "min_contained": 1}'
 expect 0 'resumed: 4 of 4' 'done in' -- "$EXACONN" run "$work/again/job.json"
 check "fewer pairs are joined" test "$(number "$work/again/run/summary.json" chunks.joined)" -lt "$(number "$run/summary.json" chunks.joined)"
 
@@ -74,7 +74,7 @@ stitched() { # stitched FOLDER LIKE: the same tables and voxels
     for table in segments supervoxels candidates attempts; do check "$1: $table as in $2" cmp "$2/$table.csv" "$1/$table.csv"; done
     check "$1: voxels as in $2" "$EXACONN_FIXTURE" same "$1/segmentation.h5:/segmentation" "$2/segmentation.h5:/segmentation"
 }
-expect 0 'stitched' 'done in' -- "$EXACONN" stitch "$run" --min-fraction 1 -o "$work/stitched-1"
+expect 0 'stitched' 'done in' -- "$EXACONN" stitch "$run" --min-fraction 1 --min-contained 1 -o "$work/stitched-1"
 stitched "$work/stitched-1" "$work/again/run"
 expect 0 'stitched' -- "$EXACONN" stitch "$run" -o "$work/stitched"
 stitched "$work/stitched" "$run"

@@ -14,10 +14,14 @@ static exa_candidate *candidates(const exa_segid *a, const exa_segid *b, size_t 
 static void a_small_case_by_hand(void **state) {
     const exa_segid a[] = {1, 1, 1, 1, 2, 2, 2, 2, 2, 2, 0, 3, 3, 0};
     const exa_segid b[] = {9, 9, 9, 0, 8, 8, 8, 8, 7, 7, 7, 0, 0, 0};
-    const exa_overlap_options all = {.min_voxels = 1}, large = {.min_voxels = 4};
-    const exa_overlap_options most = {.min_voxels = 1, .min_fraction = 0.8},
-                              same = {.min_voxels = 1, .min_jaccard = 0.7};
-    const exa_overlap_options either = {.min_voxels = 1, .best = EXA_MATCH_ONE};
+    const exa_overlap_options all = {.min_voxels = 1, .min_contained = 1},
+                              large = {.min_voxels = 4, .min_contained = 1};
+    const exa_overlap_options most = {.min_voxels = 1, .min_fraction = 0.8, .min_contained = 1},
+                              same = {.min_voxels = 1, .min_jaccard = 0.7, .min_contained = 1};
+    const exa_overlap_options either = {.min_voxels = 1, .best = EXA_MATCH_ONE, .min_contained = 1};
+    const exa_overlap_options within = {.min_voxels = 1, .min_jaccard = 0.7, .min_contained = 0.6},
+                              large_within = {.min_voxels = 3, .min_jaccard = 0.7, .min_contained = 0.6},
+                              more_within = {.min_voxels = 1, .min_jaccard = 0.7, .min_contained = 0.7};
     size_t n;
     exa_candidate *c = candidates(a, b, 14, &n);
     (void)state;
@@ -35,6 +39,10 @@ static void a_small_case_by_hand(void **state) {
     assert_true(exa_candidate_passes(&c[0], &most) && exa_candidate_passes(&c[2], &most));
     assert_true(exa_candidate_passes(&c[0], &same) && !exa_candidate_passes(&c[2], &same));
     assert_true(exa_candidate_passes(&c[1], &either));
+    /* Two thirds of 7 and all of 8 lie in 2. */
+    assert_true(exa_candidate_passes(&c[1], &within) && exa_candidate_passes(&c[2], &within));
+    assert_true(!exa_candidate_passes(&c[1], &large_within) && exa_candidate_passes(&c[2], &large_within));
+    assert_true(!exa_candidate_passes(&c[1], &more_within) && exa_candidate_passes(&c[2], &more_within));
     free(c);
 }
 
