@@ -16,6 +16,6 @@ void exa_contact_row(exa_isa isa, const uint32_t *a, const uint32_t *b, size_t n
     simd_of(isa)->row(a, b, n, bits);
 }
 
-size_t exa_contact_row_change(exa_isa isa, const uint64_t *ids, size_t begin, size_t n) {
-    return simd_of(isa)->change(ids, begin, n);
+void exa_contact_row_change(exa_isa isa, const uint64_t *ids, size_t n, uint64_t *bits) {
+    simd_of(isa)->change(ids, n, bits);
 }

@@ -6,7 +6,7 @@
 
 typedef struct exa_contact_row_simd {
     void (*row)(const uint32_t *a, const uint32_t *b, size_t n, uint64_t *bits);
-    size_t (*change)(const uint64_t *ids, size_t begin, size_t n);
+    void (*change)(const uint64_t *ids, size_t n, uint64_t *bits);
 } exa_contact_row_simd;
 
 extern const exa_contact_row_simd exa_contact_row_simd_portable;

@@ -21,8 +21,8 @@ extern "C" {
  * clear. `b` may be a + 1 (neighbours along the row). */
 void exa_contact_row(exa_isa isa, const uint32_t *a, const uint32_t *b, size_t n, uint64_t *bits);
 
-/* The first i in [begin, n) with ids[i] != ids[i - 1], or n; begin >= 1. */
-size_t exa_contact_row_change(exa_isa isa, const uint64_t *ids, size_t begin, size_t n);
+/* Bit i of `bits` is set if ids[i] and ids[i - 1] differ; bit 0 and the bits behind n are clear. */
+void exa_contact_row_change(exa_isa isa, const uint64_t *ids, size_t n, uint64_t *bits);
 
 #ifdef __cplusplus
 }

@@ -47,12 +47,26 @@ typedef struct finder {
     bool goes_on[3]; /* the volume has voxels before the core on this axis */
 } finder;
 
+/* The twelve faces around a corner: which of the eight voxels (4 dz + 2 dy + dx) lie on its two sides. */
+enum { FACES = 12 };
+static const struct {
+    unsigned char axis, low, high;
+} around[FACES] = {{2, 0, 1}, {2, 2, 3}, {2, 4, 5}, {2, 6, 7}, {1, 0, 2}, {1, 1, 3},
+                   {1, 4, 6}, {1, 5, 7}, {0, 0, 4}, {0, 1, 5}, {0, 2, 6}, {0, 3, 7}};
+
+/* A row of corners. */
+typedef struct corner_row {
+    exa_coord z, y;
+    const uint32_t *labels[4];   /* of the four rows of voxels around it */
+    const uint64_t *bits[FACES]; /* of each face; those one voxel further along x are moved by a bit */
+    uint32_t *part[FACES];
+} corner_row;
+
 /* A face at the corner in work. */
 typedef struct corner_face {
     uint64_t key;
-    uint32_t *part;
-    exa_coord at[3];
-    int axis;
+    uint32_t part; /* 0 = it is met for the first time */
+    int which;     /* of `around` */
 } corner_face;
 
 /* ---- parts --------------------------------------------------------------------------------------------------- */
@@ -90,16 +104,17 @@ static exa_status add_border(border **list, size_t *count, size_t *capacity, uin
 }
 
 /* A face is met for the first time. */
-static exa_status count_face(finder *f, const corner_face *face, uint32_t number) {
-    const exa_coord *at = face->at, *core = f->c->core.shape;
-    const uint64_t code = face_code(&f->c->box, at, face->axis);
+static exa_status count_face(finder *f, const corner_row *r, exa_coord x, int which, uint32_t number) {
+    const int low = around[which].low, axis = around[which].axis;
+    const exa_coord at[3] = {r->z + (low >> 2), r->y + (low >> 1 & 1), x + (low & 1)}, *core = f->c->core.shape;
+    const uint64_t code = face_code(&f->c->box, at, axis);
     part *p = &f->parts[number];
 
-    *face->part = number;
+    r->part[which][x] = number;
     if (at[0] == core[0] || at[1] == core[1] || at[2] == core[2])
         return add_border(&f->seen, &f->seen_count, &f->seen_capacity, code, number);
-    p->faces[face->axis]++;
-    for (int a = 0; a < 3; a++) p->sum[a] += 2 * (uint64_t)at[a] + (a == face->axis);
+    p->faces[axis]++;
+    for (int a = 0; a < 3; a++) p->sum[a] += 2 * (uint64_t)at[a] + (a == axis);
     if (code < p->first) p->first = code;
     for (int a = 0; a < 3; a++)
         if (f->goes_on[a] && at[a] == 0) return add_border(&f->own, &f->own_count, &f->own_capacity, code, number);
@@ -108,47 +123,14 @@ static exa_status count_face(finder *f, const corner_face *face, uint32_t number
 
 /* ---- a corner ------------------------------------------------------------------------------------------------ */
 
-static bool is_set(const uint64_t *bits, size_t i) {
-    return bits[i / 64] >> (i % 64) & 1;
-}
-
-static void take_face(const finder *f, const plane *p, const exa_coord at[3], int axis, corner_face *faces,
-                      int *n) {
-    const exa_coord *shape = f->c->box.shape;
-    const size_t step[3] = {(size_t)(shape[1] * shape[2]), (size_t)shape[2], 1};
-    const size_t here = (size_t)at[0] * step[0] + (size_t)at[1] * step[1] + (size_t)at[2];
-    uint32_t a, b;
-
-    if (!is_set(p->bits + (size_t)at[1] * f->words, (size_t)at[2])) return;
-    a = f->c->labels[here];
-    b = f->c->labels[here + step[axis]];
-    faces[(*n)++] = (corner_face){.key = a < b ? (uint64_t)a << 32 | b : (uint64_t)b << 32 | a,
-                                  .part = p->part + (size_t)at[1] * step[1] + (size_t)at[2],
-                                  .at = {at[0], at[1], at[2]},
-                                  .axis = axis};
-}
-
-static int faces_at(const finder *f, exa_coord z, exa_coord y, exa_coord x, corner_face faces[12]) {
-    int n = 0;
-
-    for (int i = 0; i < 2; i++) {
-        for (int k = 0; k < 2; k++) {
-            take_face(f, &f->x[i], (exa_coord[]){z + i, y + k, x}, 2, faces, &n);
-            take_face(f, &f->y[i], (exa_coord[]){z + i, y, x + k}, 1, faces, &n);
-            take_face(f, &f->z, (exa_coord[]){z, y + i, x + k}, 0, faces, &n);
-        }
-    }
-    return n;
-}
-
-/* Makes one part of the faces of the first one's pair, and takes them off the list; returns what is left. */
-static exa_status join_pair(finder *f, corner_face *faces, int *n) {
+/* Makes one part of the faces of the first one's pair, and takes them off the list. */
+static exa_status join_pair(finder *f, const corner_row *r, exa_coord x, corner_face *faces, int *n) {
     const uint64_t key = faces[0].key;
     uint32_t number = 0;
     int left = 0;
 
     for (int i = 0; i < *n; i++) {
-        uint32_t other = *faces[i].part;
+        const uint32_t other = faces[i].part;
         if (faces[i].key != key || !other || other == number) continue;
         number = number ? unite(f->parts, number, other) : other;
     }
@@ -156,42 +138,85 @@ static exa_status join_pair(finder *f, corner_face *faces, int *n) {
     for (int i = 0; i < *n; i++) {
         if (faces[i].key != key) {
             faces[left++] = faces[i];
-        } else if (!*faces[i].part) {
-            EXA_TRY(count_face(f, &faces[i], number));
+        } else if (!faces[i].part) {
+            EXA_TRY(count_face(f, r, x, faces[i].which, number));
         }
     }
     *n = left;
     return EXA_OK;
 }
 
-static exa_status join_corner(finder *f, exa_coord z, exa_coord y, exa_coord x) {
-    corner_face faces[12];
-    int n = faces_at(f, z, y, x, faces);
+/* `set` has a bit for each face that is there. */
+static exa_status join_corner(finder *f, const corner_row *r, exa_coord x, unsigned set) {
+    corner_face faces[FACES];
+    uint32_t voxel[8];
+    bool known = true;
+    int n = 0;
 
-    while (n > 0) EXA_TRY(join_pair(f, faces, &n));
+    for (int i = 0; i < 4; i++) {
+        voxel[2 * i] = r->labels[i][x];
+        voxel[2 * i + 1] = x + 1 < f->c->box.shape[2] ? r->labels[i][x + 1] : 0;
+    }
+    for (; set; set &= set - 1) {
+        const int which = __builtin_ctz(set);
+        const uint32_t a = voxel[around[which].low], b = voxel[around[which].high];
+        faces[n] = (corner_face){a < b ? (uint64_t)a << 32 | b : (uint64_t)b << 32 | a, r->part[which][x], which};
+        known = known && faces[n].part && faces[n].part == faces[0].part;
+        n++;
+    }
+    if (known) return EXA_OK; /* the usual case: all of one part already */
+    while (n > 0) EXA_TRY(join_pair(f, r, x, faces, &n));
     return EXA_OK;
 }
 
 /* ---- rows and planes ----------------------------------------------------------------------------------------- */
 
-/* The corners of a row that any face touches: 64 of them, from bit 64 w on. */
-static uint64_t corners(const finder *f, exa_coord y, size_t w) {
-    const size_t here = (size_t)y * f->words + w, next = here + f->words;
-    const uint64_t *z = f->z.bits, *y0 = f->y[0].bits, *y1 = f->y[1].bits;
-    const uint64_t both = z[here] | z[next] | y0[here] | y1[here];
-    const uint64_t after = z[here + 1] | z[next + 1] | y0[here + 1] | y1[here + 1];
+static void begin_row(const finder *f, exa_coord z, exa_coord y, corner_row *r) {
+    const exa_coord *shape = f->c->box.shape;
 
-    return f->x[0].bits[here] | f->x[0].bits[next] | f->x[1].bits[here] | f->x[1].bits[next] | both | both >> 1 |
-           after << 63;
+    *r = (corner_row){.z = z, .y = y};
+    for (int i = 0; i < 4; i++) {
+        /* Rows that are not there have no faces: any labels will do. */
+        exa_coord at_z = z + (i >> 1) < shape[0] ? z + (i >> 1) : z,
+                  at_y = y + (i & 1) < shape[1] ? y + (i & 1) : y;
+        r->labels[i] = f->c->labels + (size_t)(at_z * shape[1] + at_y) * (size_t)shape[2];
+    }
+    for (int i = 0; i < FACES; i++) {
+        const int low = around[i].low;
+        const plane *p = around[i].axis == 0 ? &f->z : around[i].axis == 1 ? &f->y[low >> 2] : &f->x[low >> 2];
+        const size_t row = (size_t)y + (low >> 1 & 1);
+        r->bits[i] = p->bits + row * f->words;
+        r->part[i] = p->part + row * (size_t)shape[2] + (low & 1);
+    }
+}
+
+/* The faces that corners 64 w to 64 w + 63 have; returns which have any. */
+static uint64_t load_faces(const corner_row *r, size_t w, uint64_t faces[FACES]) {
+    uint64_t any = 0;
+
+    for (int i = 0; i < FACES; i++) {
+        const uint64_t *bits = r->bits[i] + w;
+        faces[i] = around[i].low & 1 ? bits[0] >> 1 | bits[1] << 63 : bits[0];
+        any |= faces[i];
+    }
+    return any;
 }
 
 static exa_status join_row(finder *f, exa_coord z, exa_coord y) {
     const size_t n = (size_t)f->c->core.shape[2];
+    uint64_t faces[FACES];
+    corner_row r;
 
+    begin_row(f, z, y, &r);
     for (size_t w = 0; w < EXA_CONTACT_ROW_WORDS(n); w++) {
-        uint64_t left = corners(f, y, w);
+        uint64_t left = load_faces(&r, w, faces);
         if (n - 64 * w < 64) left &= ((uint64_t)1 << (n - 64 * w)) - 1;
-        for (; left; left &= left - 1) EXA_TRY(join_corner(f, z, y, (exa_coord)(64 * w) + __builtin_ctzll(left)));
+        for (; left; left &= left - 1) {
+            const int bit = __builtin_ctzll(left);
+            unsigned set = 0;
+            for (int i = 0; i < FACES; i++) set |= (unsigned)(faces[i] >> bit & 1) << i;
+            EXA_TRY(join_corner(f, &r, (exa_coord)(64 * w) + bit, set));
+        }
     }
     return EXA_OK;
 }

@@ -7,7 +7,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-enum { FIRST_SLOTS = 1 << 12 };
+enum { FIRST_SLOTS = 1 << 12, BLOCK = 2048 /* ids whose runs are found at once */ };
 
 struct exa_label_index {
     exa_isa isa;
@@ -90,14 +90,32 @@ static exa_status number_of(exa_label_index *x, exa_segid id, uint32_t *number) 
     return EXA_OK;
 }
 
-exa_status exa_label_index_apply(exa_label_index *x, const exa_segid *ids, size_t n, uint32_t *numbers) {
-    for (size_t begin = 0; begin < n;) {
-        size_t end = exa_contact_row_change(x->isa, ids, begin + 1, n);
-        uint32_t number;
-        EXA_TRY(number_of(x, ids[begin], &number));
-        for (size_t i = begin; i < end; i++) numbers[i] = number;
-        begin = end;
+static exa_status apply_run(exa_label_index *x, const exa_segid *ids, size_t begin, size_t end, uint32_t *numbers) {
+    uint32_t number;
+
+    EXA_TRY(number_of(x, ids[begin], &number));
+    for (size_t i = begin; i < end; i++) numbers[i] = number;
+    return EXA_OK;
+}
+
+static exa_status apply_block(exa_label_index *x, const exa_segid *ids, size_t n, uint32_t *numbers) {
+    uint64_t bits[EXA_CONTACT_ROW_WORDS(BLOCK)];
+    size_t begin = 0;
+
+    exa_contact_row_change(x->isa, ids, n, bits);
+    for (size_t w = 0; w < EXA_CONTACT_ROW_WORDS(n); w++) {
+        for (uint64_t left = bits[w]; left; left &= left - 1) {
+            size_t end = 64 * w + (size_t)__builtin_ctzll(left);
+            EXA_TRY(apply_run(x, ids, begin, end, numbers));
+            begin = end;
+        }
     }
+    return apply_run(x, ids, begin, n, numbers);
+}
+
+exa_status exa_label_index_apply(exa_label_index *x, const exa_segid *ids, size_t n, uint32_t *numbers) {
+    for (size_t i = 0; i < n; i += BLOCK)
+        EXA_TRY(apply_block(x, ids + i, n - i < BLOCK ? n - i : BLOCK, numbers + i));
     return EXA_OK;
 }
 
