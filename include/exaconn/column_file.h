@@ -1,7 +1,7 @@
 /* A table in an HDF5 file: one dataset for each column, written by all ranks, read by h5py and every other program.
  *
  * A column has rows of one number or three (z, y, x). The root group carries attributes, "format" among them, which
- * says what the table is. Contiguous, uncompressed, in the HDF5 format of version 1.8. docs/formats.md has the
+ * says what the table is. Contiguous and uncompressed. docs/formats.md has the
  * columns of each format.
  */
 #ifndef EXACONN_COLUMN_FILE_H

@@ -97,7 +97,6 @@ static exa_status create_file(exa_column_file *f, const char *format) {
     hid_t access = H5Pcreate(H5P_FILE_ACCESS);
     exa_status st = EXA_OK;
 
-    H5Pset_libver_bounds(access, H5F_LIBVER_V18, H5F_LIBVER_V18);
     f->transfer = H5Pcreate(H5P_DATASET_XFER);
     if (exa_comm_size() > 1) {
         H5Pset_fapl_mpio(access, exa_comm_mpi(), MPI_INFO_NULL);
@@ -162,6 +161,9 @@ static hid_t create_set(exa_column_file *f, const char *name, exa_column_type ty
     hid_t set;
 
     H5Pset_obj_track_times(properties, false);
+    /* As several ranks would have it, so that the bytes do not tell how many there were. */
+    H5Pset_alloc_time(properties, H5D_ALLOC_TIME_EARLY);
+    H5Pset_fill_time(properties, H5D_FILL_TIME_NEVER);
     set = H5Dcreate2(f->file, name, stored_type(type), space, H5P_DEFAULT, properties, H5P_DEFAULT);
     H5Pclose(properties);
     H5Sclose(space);
