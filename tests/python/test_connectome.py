@@ -204,7 +204,7 @@ def cut_anyhow(folder, one, arguments, cuts):
 # ---- the phantom ----------------------------------------------------------------------------------------------------
 
 def phantom(folder):
-    spec = 'seed=7,shape=100x130x150,voxel=20x16x12,glia=0.4'
+    spec = 'seed=7,shape=100x130x150,voxel=20x16x12,glia=0.4,synapses=0.6'
     truth, table, one = folder / 'truth.h5', folder / 'synapses.csv', folder / 'one'
     subprocess.run([EXACONN, 'phantom', spec, '--labels', f'{truth}:/labels', '--synapses', table], check=True,
                    stdout=subprocess.DEVNULL)
