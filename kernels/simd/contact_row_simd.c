@@ -57,7 +57,14 @@ static inline uint64_t changes(const uint64_t *ids) {
 #endif
 
 static void row(const uint32_t *a, const uint32_t *b, size_t n, uint64_t *bits) {
-    for (size_t i = 0; i < n; i += 64) {
+    size_t i = 0;
+
+    for (; i + 64 <= n; i += 64) { /* of constant length, to be unrolled */
+        uint64_t word = 0;
+        for (size_t k = 0; k < 64; k += LANES) word |= touching(a + i + k, b + i + k) << k;
+        bits[i / 64] = word;
+    }
+    for (; i < n; i += 64) {
         const size_t most = n - i < 64 ? n - i : 64;
         uint64_t word = 0;
         size_t k = 0;
