@@ -23,6 +23,10 @@ same() { # same FOLDER LIKE: all files but identity.txt, which says how it was c
     check "$1 as $2" diff -rq -x identity.txt "$work/$1" "$work/$2"
 }
 same cut one
+if command -v mpirun >/dev/null; then
+    expect 0 -- mpirun -n 3 "$EXACONN" connectome "$truth" -s "$work/synapses.csv" --format exaconn-csv -o "$work/ranks" --chunk 28
+    same ranks one
+fi
 expect 0 'complete already' -- connect "$truth" -s "$work/synapses.csv" --format exaconn-csv -o "$work/cut" --chunk 30,40,25
 expect 2 'something else' -- connect "$truth" -o "$work/cut"
 mkdir "$work/full" && touch "$work/full/x"
