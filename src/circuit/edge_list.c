@@ -395,6 +395,9 @@ static exa_status count_graph(exa_edge_list *list) {
 static exa_status finish(reader *r) {
     exa_edge_list *list = r->list;
 
+    EXA_CHECK(list->names.count > 0, EXA_ERR_FORMAT,
+              "there is no connection in the edge list (%" PRIu64 " rows, %" PRIu64 " left out)", list->counts.rows,
+              list->counts.filtered);
     EXA_TRY(sort_nodes(r));
     EXA_TRY(exa_graph_build(list->names.count, r->all, r->all_count, &list->graph));
     list->graph.undirected = r->options->undirected;
