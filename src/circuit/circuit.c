@@ -23,7 +23,7 @@ static exa_status analyse_degrees(exa_circuit *c) {
     EXA_TRY(exa_dyads_make(g, &c->dyads));
     EXA_TRY(exa_degrees_make(g, &c->dyads, &c->degrees));
     exa_reciprocity_of(&c->dyads, &c->reciprocity);
-    exa_assortativity_of(g, &c->degrees, &c->assortativity);
+    exa_assortativity_of(g, &c->dyads, &c->degrees, &c->assortativity);
     c->density = exa_density(g);
     return EXA_OK;
 }
@@ -93,7 +93,7 @@ static exa_status analyse_nulls(exa_circuit *c, exa_pool *pool) {
     const exa_circuit_options *o = &c->options;
     const exa_null_plan plan = {.null = {o->swaps, o->seed, c->list->position_nm},
                                 .replicas = o->replicas,
-                                .path_sources = c->list->graph.nodes > 5000 ? 64 : 256,
+                                .path_sources = c->list->graph.nodes > 5000 ? 256 : 0,
                                 .club = &c->club};
 
     EXA_TRY(exa_calloc(EXA_NULL_MODELS, sizeof *c->nulls, "null models", &c->nulls));

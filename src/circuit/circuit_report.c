@@ -81,7 +81,7 @@ static void print_assortativity(const exa_circuit *c, exa_json_text *t) {
     const exa_assortativity *a = &c->assortativity;
 
     exa_json_text_add(t, "\nAssortativity: correlation over connections of two degrees\n");
-    line(t, "neighbours", a->neighbors, "partners in either direction, of both ends");
+    line(t, "neighbours", a->neighbors, "over connected pairs, directions ignored");
     if (c->list->graph.undirected) return;
     line(t, "out, in", a->out_in, "out-degree of the presynaptic, in-degree of the postsynaptic node");
     line(t, "out, out", a->out_out, "");

@@ -60,29 +60,46 @@ double exa_density(const exa_graph *g) {
 
 /* ---- assortativity ------------------------------------------------------------------------------------------- */
 
-static double correlation(const exa_graph *g, const uint32_t *pre, const uint32_t *post) {
-    wide n = (wide)g->edges, x = 0, y = 0, xx = 0, yy = 0, xy = 0, vx, vy;
+typedef struct moments {
+    wide n, x, y, xx, yy, xy;
+} moments;
 
-    for (uint32_t v = 0; v < g->nodes; v++) {
-        for (uint64_t i = g->begin[v]; i < g->begin[v + 1]; i++) {
-            wide a = pre[v], b = post[g->target[i]];
-            x += a;
-            y += b;
-            xx += a * a;
-            yy += b * b;
-            xy += a * b;
-        }
-    }
-    vx = n * xx - x * x;
-    vy = n * yy - y * y;
-    if (vx <= 0 || vy <= 0) return NAN;
-    return (double)(n * xy - x * y) / (sqrt((double)vx) * sqrt((double)vy));
+static void add_pair(moments *m, wide a, wide b) {
+    m->n++;
+    m->x += a;
+    m->y += b;
+    m->xx += a * a;
+    m->yy += b * b;
+    m->xy += a * b;
 }
 
-void exa_assortativity_of(const exa_graph *g, const exa_degrees *d, exa_assortativity *out) {
-    out->out_in = correlation(g, d->out, d->in);
-    out->out_out = correlation(g, d->out, d->out);
-    out->in_in = correlation(g, d->in, d->in);
-    out->in_out = correlation(g, d->in, d->out);
-    out->neighbors = correlation(g, d->neighbors, d->neighbors);
+static double correlation(const moments *m) {
+    wide vx = m->n * m->xx - m->x * m->x, vy = m->n * m->yy - m->y * m->y;
+
+    if (vx <= 0 || vy <= 0) return NAN;
+    return (double)(m->n * m->xy - m->x * m->y) / (sqrt((double)vx) * sqrt((double)vy));
+}
+
+static double over_connections(const exa_graph *g, const uint32_t *pre, const uint32_t *post) {
+    moments m = {0};
+
+    for (uint32_t v = 0; v < g->nodes; v++)
+        for (uint64_t i = g->begin[v]; i < g->begin[v + 1]; i++) add_pair(&m, pre[v], post[g->target[i]]);
+    return correlation(&m);
+}
+
+static double over_pairs(const exa_dyads *d, const uint32_t *degree) {
+    moments m = {0};
+
+    for (uint32_t v = 0; v < d->nodes; v++)
+        for (uint64_t i = d->begin[v]; i < d->begin[v + 1]; i++) add_pair(&m, degree[v], degree[d->neighbor[i] >> 2]);
+    return correlation(&m);
+}
+
+void exa_assortativity_of(const exa_graph *g, const exa_dyads *dyads, const exa_degrees *d, exa_assortativity *out) {
+    out->out_in = over_connections(g, d->out, d->in);
+    out->out_out = over_connections(g, d->out, d->out);
+    out->in_in = over_connections(g, d->in, d->in);
+    out->in_out = over_connections(g, d->in, d->out);
+    out->neighbors = over_pairs(dyads, d->neighbors);
 }

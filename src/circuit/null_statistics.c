@@ -66,7 +66,7 @@ static exa_status dyad_numbers(const exa_graph *g, double *row) {
     EXA_GOTO(done, exa_degrees_make(g, &dyads, &degrees));
     exa_reciprocity_of(&dyads, &r);
     exa_clustering_of(&dyads, triangles, &t, &c, NULL);
-    exa_assortativity_of(g, &degrees, &a);
+    exa_assortativity_of(g, &dyads, &degrees, &a);
     for (int i = 0; i < EXA_TRIAD_TYPES; i++) row[i] = (double)t.count[i];
     row[EXA_STATISTIC_MUTUAL] = (double)r.mutual;
     row[EXA_STATISTIC_RECIPROCITY] = r.edges;
