@@ -1,10 +1,12 @@
 /* How long a triad census takes, as JSON.
  *
  *   bench_circuit --edges FILE.csv [--weight COLUMN] [--threads N] [--repeat R]     of an edge list, in one process
- *   mpirun -n 4 bench_circuit --rmat SCALE [--connections M] [--seed S]             of a generated graph, over all ranks
+ *   mpirun -n 4 bench_circuit --rmat SCALE [--connections M] [--seed S]             of a generated graph, over all
+ * ranks
  *
- * Checked: of the edge list, that the sixteen types are all sets of three nodes, the same in every repetition; of the
- * generated graph also, up to scale 16, that a census in one process counts the same. Columns: docs/benchmarks.md. */
+ * Checked: of the edge list, that the sixteen types are all sets of three nodes, the same in every repetition; of
+ * the generated graph also, up to scale 16, that a census in one process counts the same. Columns:
+ * docs/benchmarks.md. */
 #include "bench_util.h"
 
 #include "exaconn/box.h"
@@ -76,11 +78,12 @@ static void bench_list(int argc, char **argv, const char *path) {
     }
     check_sum(&t, list.graph.nodes);
     bench_stats c = bench_stats_of(census, repeat), d = bench_stats_of(dyads_s, repeat);
-    printf("{\"bench\": \"triads\", \"file\": \"%s\", \"nodes\": %u, \"connections\": %llu, \"threads\": %d, "
-           "\"repeat\": %d, \"read_s\": %.6f, \"dyads_median_s\": %.6f, \"census_min_s\": %.6f, \"census_median_s\": "
-           "%.6f, \"census_max_s\": %.6f, ",
-           path, list.graph.nodes, (unsigned long long)list.graph.edges, threads, repeat, read_s, d.median, c.min,
-           c.median, c.max);
+    printf(
+        "{\"bench\": \"triads\", \"file\": \"%s\", \"nodes\": %u, \"connections\": %llu, \"threads\": %d, "
+        "\"repeat\": %d, \"read_s\": %.6f, \"dyads_median_s\": %.6f, \"census_min_s\": %.6f, \"census_median_s\": "
+        "%.6f, \"census_max_s\": %.6f, ",
+        path, list.graph.nodes, (unsigned long long)list.graph.edges, threads, repeat, read_s, d.median, c.min,
+        c.median, c.max);
     print_triads(&t);
     printf("}\n");
     exa_pool_destroy(&pool);
@@ -90,7 +93,7 @@ static void bench_list(int argc, char **argv, const char *path) {
 /* ---- a generated graph --------------------------------------------------------------------------------------- */
 
 static void check_alone(const exa_rmat *rmat, uint64_t connections, const exa_triads *t) {
-    exa_edge *edges;
+    exa_graph_edge *edges;
     exa_graph g;
     exa_dyads dyads;
     exa_triads alone;
@@ -98,7 +101,7 @@ static void check_alone(const exa_rmat *rmat, uint64_t connections, const exa_tr
     need(exa_alloc(connections, sizeof *edges, "checking", &edges));
     for (uint64_t i = 0; i < connections; i++) {
         uint64_t e = exa_rmat_edge(rmat, i);
-        edges[i] = (exa_edge){(uint32_t)(e >> 32), (uint32_t)e, 1};
+        edges[i] = (exa_graph_edge){(uint32_t)(e >> 32), (uint32_t)e, 1};
     }
     need(exa_graph_build((uint32_t)1 << rmat->scale, edges, connections, &g));
     need(exa_dyads_make(&g, &dyads));
@@ -117,13 +120,15 @@ static uint64_t peak_bytes(void) {
 
 static void print_ranks(const exa_rmat *rmat, const exa_triad_ranks *r, double generate_s, double census_s,
                         uint64_t largest, uint64_t all) {
-    printf("{\"bench\": \"triads_rmat\", \"ranks\": %d, \"scale\": %u, \"seed\": %llu, \"given\": %llu, \"connections\": "
-           "%llu, \"largest_degree\": %u, \"generate_s\": %.3f, \"census_s\": %.3f, \"lookups\": %llu, "
-           "\"sent_bytes\": %llu, \"peak_bytes_of_a_rank\": %llu, \"peak_bytes_of_all\": %llu, \"triangles\": %llu, ",
-           exa_comm_size(), rmat->scale, (unsigned long long)rmat->seed, (unsigned long long)r->given,
-           (unsigned long long)r->edges, r->largest_degree, generate_s, census_s, (unsigned long long)r->lookups,
-           (unsigned long long)r->words_sent * 4, (unsigned long long)largest, (unsigned long long)all,
-           (unsigned long long)r->triads.triangles);
+    printf(
+        "{\"bench\": \"triads_rmat\", \"ranks\": %d, \"scale\": %u, \"seed\": %llu, \"given\": %llu, "
+        "\"connections\": "
+        "%llu, \"largest_degree\": %u, \"generate_s\": %.3f, \"census_s\": %.3f, \"lookups\": %llu, "
+        "\"sent_bytes\": %llu, \"peak_bytes_of_a_rank\": %llu, \"peak_bytes_of_all\": %llu, \"triangles\": %llu, ",
+        exa_comm_size(), rmat->scale, (unsigned long long)rmat->seed, (unsigned long long)r->given,
+        (unsigned long long)r->edges, r->largest_degree, generate_s, census_s, (unsigned long long)r->lookups,
+        (unsigned long long)r->words_sent * 4, (unsigned long long)largest, (unsigned long long)all,
+        (unsigned long long)r->triads.triangles);
     print_triads(&r->triads);
     printf("}\n");
 }

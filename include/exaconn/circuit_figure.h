@@ -8,7 +8,8 @@
 extern "C" {
 #endif
 
-/* degrees.svg, triads.svg, communities.svg, distance.svg into an existing folder: what the analysis has of these. */
+/* degrees.svg, triads.svg, communities.svg, distance.svg into an existing folder: what the analysis has of these.
+ */
 exa_status exa_circuit_draw(const exa_circuit *c, const char *folder);
 
 #ifdef __cplusplus

@@ -1,9 +1,9 @@
 /* Communities: groups of nodes with more connections inside than their degrees explain.
  *
- * Leiden's method (Traag, Waltman and van Eck 2019) for modularity on the undirected weighted view: the weight between
- * two nodes is the sum of both directions. Deterministic: nodes are visited in orders drawn by (seed, run), refinement
- * takes the best merge instead of a random one, and of several runs the best is kept. As there, every community is
- * connected.
+ * Leiden's method (Traag, Waltman and van Eck 2019) for modularity on the undirected weighted view: the weight
+ * between two nodes is the sum of both directions. Deterministic: nodes are visited in orders drawn by (seed, run),
+ * refinement takes the best merge instead of a random one, and of several runs the best is kept. As there, every
+ * community is connected.
  */
 #ifndef EXACONN_COMMUNITY_H
 #define EXACONN_COMMUNITY_H

@@ -9,7 +9,8 @@ extern "C" {
 #endif
 
 typedef struct exa_components {
-    uint32_t *of;   /* owned; [nodes] the component of each node; numbered by size, the largest 0, then by first node */
+    uint32_t
+        *of; /* owned; [nodes] the component of each node; numbered by size, the largest 0, then by first node */
     uint32_t *size; /* owned; [count] */
     uint32_t nodes, count;
 } exa_components;
@@ -18,8 +19,8 @@ exa_status exa_components_weak(const exa_graph *g, exa_components *out);
 exa_status exa_components_strong(const exa_graph *g, exa_components *out);
 void exa_components_destroy(exa_components *c);
 
-/* Any partition: label[v] in [0, nodes) of each node, in malloc'd memory, becomes its part's number by size. On success
- * the memory is out->of. */
+/* Any partition: label[v] in [0, nodes) of each node, in malloc'd memory, becomes its part's number by size. On
+ * success the memory is out->of. */
 exa_status exa_components_number(uint32_t *label, uint32_t nodes, exa_components *out);
 
 /* The subgraph of the largest component; `numbers` as for exa_graph_subgraph. */

@@ -8,7 +8,8 @@
 extern "C" {
 #endif
 
-/* core[v]: the largest k whose k-core has v. Neighbours count once, whatever the direction. *largest may be NULL. */
+/* core[v]: the largest k whose k-core has v. Neighbours count once, whatever the direction. *largest may be NULL.
+ */
 exa_status exa_core_numbers(const exa_dyads *dyads, uint32_t *core, uint32_t *largest);
 
 #ifdef __cplusplus

@@ -29,11 +29,11 @@ void exa_reciprocity_of(const exa_dyads *dyads, exa_reciprocity *out);
 /* Connections over ordered pairs of different nodes; NaN for fewer than two. */
 double exa_density(const exa_graph *g);
 
-/* Pearson's correlation, over connections, of the presynaptic node's degree with the postsynaptic one's (Newman 2003,
- * Foster et al. 2010); NaN where one of them does not vary. Exact sums, rounded at the end. */
+/* Pearson's correlation, over connections, of the presynaptic node's degree with the postsynaptic one's (Newman
+ * 2003, Foster et al. 2010); NaN where one of them does not vary. Exact sums, rounded at the end. */
 typedef struct exa_assortativity {
     double out_in, out_out, in_in, in_out; /* presynaptic degree, postsynaptic degree */
-    double neighbors;                      /* of the undirected view: over connected pairs, each once either way round */
+    double neighbors; /* of the undirected view: over connected pairs, each once either way round */
 } exa_assortativity;
 
 void exa_assortativity_of(const exa_graph *g, const exa_dyads *dyads, const exa_degrees *d, exa_assortativity *out);

@@ -1,8 +1,8 @@
 /* A text table in memory, row by row: comma, tab or semicolon between fields, the columns' names in the first line.
  *
  * Blanks around a field are no part of it. A field may stand in double quotes, with "" for one inside. Empty lines
- * and lines that begin with # are skipped. Every row has as many fields as the first line; what is wrong is said with
- * file and line.
+ * and lines that begin with # are skipped. Every row has as many fields as the first line; what is wrong is said
+ * with file and line.
  */
 #ifndef EXACONN_DELIMITED_H
 #define EXACONN_DELIMITED_H

@@ -18,10 +18,10 @@ extern "C" {
 
 #define EXA_GRAPH_MAX_NODES ((uint32_t)1 << 30) /* two bits of a node's number carry directions elsewhere */
 
-typedef struct exa_edge {
+typedef struct exa_graph_edge {
     uint32_t pre, post;
     double weight;
-} exa_edge;
+} exa_graph_edge;
 
 typedef struct exa_graph {
     uint64_t *begin;  /* owned; [nodes + 1]: edges of node v are begin[v] ... begin[v + 1] - 1 */
@@ -33,13 +33,13 @@ typedef struct exa_graph {
 } exa_graph;
 
 /* From edges in any order; of equal ones the weights are added, in the order given. Self-loops are left out. */
-exa_status exa_graph_build(uint32_t nodes, const exa_edge *edges, size_t count, exa_graph *out);
+exa_status exa_graph_build(uint32_t nodes, const exa_graph_edge *edges, size_t count, exa_graph *out);
 
 /* All edges turned round. */
 exa_status exa_graph_transpose(const exa_graph *g, exa_graph *out);
 
-/* The nodes v with keep[v], in the same order, and the edges among them. `numbers` (may be NULL) takes the old number
- * of each new node; it has room for all that are kept. */
+/* The nodes v with keep[v], in the same order, and the edges among them. `numbers` (may be NULL) takes the old
+ * number of each new node; it has room for all that are kept. */
 exa_status exa_graph_subgraph(const exa_graph *g, const uint8_t *keep, uint32_t *numbers, exa_graph *out);
 
 /* Where an edge stands among all; g->edges if there is none. */

@@ -14,8 +14,8 @@ extern "C" {
 #define EXA_NAME_ABSENT UINT32_MAX
 
 typedef struct exa_name_table {
-    char *text;    /* owned; the names one after the other, terminated */
-    uint64_t *at;  /* owned; [count] where each begins */
+    char *text;     /* owned; the names one after the other, terminated */
+    uint64_t *at;   /* owned; [count] where each begins */
     uint32_t *hash; /* owned; [slots] number + 1, 0 = free */
     size_t text_size, text_room, at_room, slots;
     uint32_t count;

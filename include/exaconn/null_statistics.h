@@ -35,8 +35,8 @@ const char *exa_statistic_name(int statistic, const exa_rich_club *club, char ou
 typedef struct exa_null_summary {
     double observed, mean, sd; /* over replicas where it is defined; sd with n - 1 */
     double z;                  /* (observed - mean) / sd; NaN where sd is 0 */
-    double p;                  /* two-sided, empirical: 2 min(P(<=), P(>=)) with (1 + count) / (1 + replicas), at most 1 */
-    uint32_t replicas;         /* where it is defined */
+    double p;          /* two-sided, empirical: 2 min(P(<=), P(>=)) with (1 + count) / (1 + replicas), at most 1 */
+    uint32_t replicas; /* where it is defined */
 } exa_null_summary;
 
 typedef struct exa_null_result {
@@ -48,7 +48,7 @@ typedef struct exa_null_result {
 typedef struct exa_null_plan {
     exa_null_options null;
     uint32_t replicas;
-    uint32_t path_sources; /* of the mean path of each replica; 0 = all */
+    uint32_t path_sources;     /* of the mean path of each replica; 0 = all */
     const exa_rich_club *club; /* borrowed; of the graph itself */
 } exa_null_plan;
 

@@ -47,7 +47,8 @@ static exa_status analyse_core(exa_circuit *c, exa_pool *pool) {
         options.sources = sources_for(&c->options, &core);
         EXA_GOTO(done, exa_comm_agree(exa_path_lengths_of(&core, &options, pool, &c->paths)));
     }
-    if (c->options.parts & EXA_CIRCUIT_TRIADS) EXA_GOTO(done, exa_clustering_out_density(&core, &c->out_density_scc));
+    if (c->options.parts & EXA_CIRCUIT_TRIADS)
+        EXA_GOTO(done, exa_clustering_out_density(&core, &c->out_density_scc));
 done:
     exa_graph_destroy(&core);
     return st;
@@ -99,9 +100,10 @@ static exa_status analyse_nulls(exa_circuit *c, exa_pool *pool) {
     EXA_TRY(exa_calloc(EXA_NULL_MODELS, sizeof *c->nulls, "null models", &c->nulls));
     for (uint32_t m = 0; m < EXA_NULL_MODELS; m++) {
         if (o->models ? !(o->models >> m & 1) : !possible(c, m)) continue;
-        EXA_CHECK(possible(c, m) || m == EXA_NULL_DISTANCE, EXA_ERR_CONFIG,
-                  "the null model 'mutual' has no meaning for an undirected graph. Hint: there 'configuration' keeps "
-                  "the degrees");
+        EXA_CHECK(
+            possible(c, m) || m == EXA_NULL_DISTANCE, EXA_ERR_CONFIG,
+            "the null model 'mutual' has no meaning for an undirected graph. Hint: there 'configuration' keeps "
+            "the degrees");
         EXA_INFO("null model %s: %u replicas", exa_null_model_names[m], o->replicas);
         EXA_TRY(exa_null_compare(&c->list->graph, (exa_null_model)m, &plan, pool, &c->nulls[c->null_count]));
         c->null_count++;

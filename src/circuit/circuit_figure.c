@@ -100,7 +100,8 @@ static void draw_key(exa_svg *svg, const exa_circuit *c, const uint32_t *degree,
     }
     exa_svg_circle(svg, x, y - 4.5, 5, (const char *[]){"c0", "c1", "c2", "c3"}[series]);
     exa_svg_label(svg, x + 14, y, "ink strong", "start", "%s", name);
-    exa_svg_label(svg, x + 14, y + 17, "soft small", "start", "mean %.2f, largest %u", sum / c->degrees.nodes, most);
+    exa_svg_label(svg, x + 14, y + 17, "soft small", "start", "mean %.2f, largest %u", sum / c->degrees.nodes,
+                  most);
 }
 
 exa_status exa_figure_degrees(const exa_circuit *c, const char *folder) {
@@ -108,7 +109,8 @@ exa_status exa_figure_degrees(const exa_circuit *c, const char *folder) {
     bool undirected = c->list->graph.undirected;
     uint32_t most = 2;
     char subtitle[160];
-    exa_plot p = {.left = 78, .top = 96, .right = 524, .bottom = 440, .log_x = true, .log_y = true, .x0 = 0, .y1 = 0};
+    exa_plot p = {
+        .left = 78, .top = 96, .right = 524, .bottom = 440, .log_x = true, .log_y = true, .x0 = 0, .y1 = 0};
     exa_svg svg;
     exa_status st = EXA_OK;
 
@@ -116,8 +118,9 @@ exa_status exa_figure_degrees(const exa_circuit *c, const char *folder) {
         if (d->neighbors[v] > most) most = d->neighbors[v];
     p.x1 = log10(most) * 1.02;
     p.y0 = -log10(d->nodes > 10 ? d->nodes : 10);
-    snprintf(subtitle, sizeof subtitle, "%u neurons, %llu connections; share of neurons with at least so many partners",
-             d->nodes, (unsigned long long)(undirected ? c->list->graph.edges / 2 : c->list->graph.edges));
+    snprintf(subtitle, sizeof subtitle,
+             "%u neurons, %llu connections; share of neurons with at least so many partners", d->nodes,
+             (unsigned long long)(undirected ? c->list->graph.edges / 2 : c->list->graph.edges));
     exa_svg_begin(&svg, 780, 510, "Degree distributions", subtitle);
     exa_plot_draw(&svg, &p, "degree k", "share of neurons with degree k or more");
     if (!undirected) st = draw_curve(&svg, &p, d->in, d->nodes, 1);

@@ -16,9 +16,9 @@ typedef struct ranked_node {
 } ranked_node;
 
 typedef struct matrix {
-    uint32_t *cell_of;   /* owned; [nodes] the row and column of each node */
-    uint64_t *count;     /* owned; [cells, cells] connections */
-    uint32_t *members;   /* owned; [cells] nodes in each */
+    uint32_t *cell_of; /* owned; [nodes] the row and column of each node */
+    uint64_t *count;   /* owned; [cells, cells] connections */
+    uint32_t *members; /* owned; [cells] nodes in each */
     uint32_t cells;
 } matrix;
 
@@ -73,8 +73,8 @@ static int level_of(double value, double least, double most) {
 static void draw_cells(exa_svg *svg, const matrix *m, double least, double most) {
     uint32_t n = m->cells;
 
-    exa_json_text_add(&svg->text, "<g transform=\"translate(%d %d) scale(%.6f)\" shape-rendering=\"crispEdges\">\n", LEFT,
-                      TOP, (double)SIDE / n);
+    exa_json_text_add(&svg->text, "<g transform=\"translate(%d %d) scale(%.6f)\" shape-rendering=\"crispEdges\">\n",
+                      LEFT, TOP, (double)SIDE / n);
     for (int level = 1; level <= EXA_SVG_LEVELS; level++) {
         exa_json_text_add(&svg->text, "<path class=\"l%d\" d=\"M0 0", level);
         for (uint32_t row = 0; row < n; row++) {
@@ -109,15 +109,15 @@ static void draw_communities(exa_svg *svg, const exa_circuit *c) {
                           LEFT + first, TOP - 10, end - first > 1 ? end - first - 1 : end - first);
         if (end - first >= 14) {
             exa_svg_label(svg, LEFT - 16, TOP + (first + end) / 2 + 4.5, "ink number", "end", "%u", k + 1);
-            exa_svg_label(svg, LEFT + SIDE + 10, TOP + (first + end) / 2 + 4.5, "soft small number", "start", "%u neurons",
-                          c->communities.size[k]);
+            exa_svg_label(svg, LEFT + SIDE + 10, TOP + (first + end) / 2 + 4.5, "soft small number", "start",
+                          "%u neurons", c->communities.size[k]);
             if (k) exa_svg_line(svg, LEFT, TOP + first, LEFT + SIDE, TOP + first, "grid");
             if (k) exa_svg_line(svg, LEFT + first, TOP, LEFT + first, TOP + SIDE, "grid");
         }
         before += c->communities.size[k];
     }
-    exa_json_text_add(&svg->text, "<rect class=\"axis\" x=\"%d\" y=\"%d\" width=\"%d\" height=\"%d\"/>\n", LEFT, TOP,
-                      SIDE, SIDE);
+    exa_json_text_add(&svg->text, "<rect class=\"axis\" x=\"%d\" y=\"%d\" width=\"%d\" height=\"%d\"/>\n", LEFT,
+                      TOP, SIDE, SIDE);
 }
 
 static void draw_scale(exa_svg *svg, double least, double most, bool binned) {
@@ -126,8 +126,8 @@ static void draw_scale(exa_svg *svg, double least, double most, bool binned) {
     exa_svg_label(svg, LEFT, y + 11, "soft", "start", "%s", binned ? "share of pairs connected" : "connected");
     if (!binned) return;
     for (int level = 1; level <= EXA_SVG_LEVELS; level++)
-        exa_json_text_add(&svg->text, "<rect class=\"l%d\" x=\"%d\" y=\"%.1f\" width=\"34\" height=\"13\"/>\n", level,
-                          LEFT + 232 + 34 * (level - 1), y);
+        exa_json_text_add(&svg->text, "<rect class=\"l%d\" x=\"%d\" y=\"%.1f\" width=\"34\" height=\"13\"/>\n",
+                          level, LEFT + 232 + 34 * (level - 1), y);
     exa_svg_label(svg, LEFT + 226, y + 11, "soft number", "end", "%.2g", least);
     exa_svg_label(svg, LEFT + 238 + 34 * EXA_SVG_LEVELS, y + 11, "soft number", "start", "%.2g", most);
 }
@@ -145,8 +145,10 @@ exa_status exa_figure_communities(const exa_circuit *c, const char *folder) {
         least = fmin(least, density(&m, k));
         most = fmax(most, density(&m, k));
     }
-    snprintf(subtitle, sizeof subtitle, "%u neurons in %u communities, modularity %.3f; rows presynaptic, columns "
-             "postsynaptic", c->degrees.nodes, c->communities.count, c->modularity);
+    snprintf(subtitle, sizeof subtitle,
+             "%u neurons in %u communities, modularity %.3f; rows presynaptic, columns "
+             "postsynaptic",
+             c->degrees.nodes, c->communities.count, c->modularity);
     exa_svg_begin(&svg, LEFT + SIDE + 110, TOP + SIDE + 76, "Connections by community", subtitle);
     draw_cells(&svg, &m, least, most);
     draw_communities(&svg, c);

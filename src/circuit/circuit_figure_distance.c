@@ -13,13 +13,21 @@ static void draw_point(exa_svg *svg, const exa_plot *p, double x, double y, doub
     static const char *const lines[] = {"thin s0", "thin s1"}, *const dots[] = {"c0", "c1"};
     double low = p->log_y && y - error <= pow(10, p->y0) ? pow(10, p->y0) : y - error;
 
-    if (error > 0) exa_svg_line(svg, exa_plot_x(p, x), exa_plot_y(p, low), exa_plot_x(p, x), exa_plot_y(p, y + error), lines[series]);
+    if (error > 0)
+        exa_svg_line(svg, exa_plot_x(p, x), exa_plot_y(p, low), exa_plot_x(p, x), exa_plot_y(p, y + error),
+                     lines[series]);
     exa_svg_circle(svg, exa_plot_x(p, x), exa_plot_y(p, y), 4, dots[series]);
 }
 
 static void draw_chance(exa_svg *svg, const exa_distance_profile *d) {
-    exa_plot p = {.left = 78, .top = 100, .right = 438, .bottom = 400, .log_y = true, .x1 = d->bins * d->width_nm / 1000,
-                  .y0 = 0, .y1 = -30};
+    exa_plot p = {.left = 78,
+                  .top = 100,
+                  .right = 438,
+                  .bottom = 400,
+                  .log_y = true,
+                  .x1 = d->bins * d->width_nm / 1000,
+                  .y0 = 0,
+                  .y1 = -30};
 
     for (uint32_t b = 0; b < d->bins; b++) {
         double chance = d->pairs[b] ? (double)d->connected[b] / (double)d->pairs[b] : 0;
@@ -38,7 +46,8 @@ static void draw_chance(exa_svg *svg, const exa_distance_profile *d) {
 }
 
 static void draw_weight(exa_svg *svg, const exa_distance_profile *d) {
-    exa_plot p = {.left = 536, .top = 100, .right = 896, .bottom = 400, .x1 = d->bins * d->width_nm / 1000, .y1 = 1};
+    exa_plot p = {
+        .left = 536, .top = 100, .right = 896, .bottom = 400, .x1 = d->bins * d->width_nm / 1000, .y1 = 1};
 
     for (uint32_t b = 0; b < d->bins; b++) {
         double error = d->connected[b] > 1 ? d->weight_sd[b] / sqrt((double)d->connected[b]) : 0;
@@ -55,7 +64,8 @@ exa_status exa_figure_distance(const exa_circuit *c, const char *folder) {
     char subtitle[160];
     exa_svg svg;
 
-    snprintf(subtitle, sizeof subtitle, "%u neurons, all pairs; lines are standard errors; mean length of a connection %.3g um",
+    snprintf(subtitle, sizeof subtitle,
+             "%u neurons, all pairs; lines are standard errors; mean length of a connection %.3g um",
              c->degrees.nodes, c->distance.mean_nm / 1000);
     exa_svg_begin(&svg, 930, 470, "Distance", subtitle);
     draw_chance(&svg, &c->distance);

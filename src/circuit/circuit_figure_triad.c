@@ -8,10 +8,22 @@
 enum { ROW = 38, TOP = 138, GLYPH_X = 52, AXIS_LEFT = 330, AXIS_RIGHT = 740 };
 
 /* Who connects to whom, as pairs of a = top, b = left, c = right. */
-static const char *const wiring[EXA_TRIAD_TYPES] = {
-    "",           "ab",         "ab ba",       "ab ac",       "ba ca",          "ba ac",          "ab ba ca", "ab ba ac",
-    "ab ac bc",   "ab bc ca",   "ab ba ac ca", "ab ac bc cb", "ba ca bc cb",    "ba ac bc cb",    "ab ba ac ca bc",
-    "ab ba ac ca bc cb"};
+static const char *const wiring[EXA_TRIAD_TYPES] = {"",
+                                                    "ab",
+                                                    "ab ba",
+                                                    "ab ac",
+                                                    "ba ca",
+                                                    "ba ac",
+                                                    "ab ba ca",
+                                                    "ab ba ac",
+                                                    "ab ac bc",
+                                                    "ab bc ca",
+                                                    "ab ba ac ca",
+                                                    "ab ac bc cb",
+                                                    "ba ca bc cb",
+                                                    "ba ac bc cb",
+                                                    "ab ba ac ca bc",
+                                                    "ab ba ac ca bc cb"};
 
 static void draw_arrow(exa_svg *svg, const double from[2], const double to[2], bool mutual) {
     double dx = to[0] - from[0], dy = to[1] - from[1], length = sqrt(dx * dx + dy * dy);
@@ -111,8 +123,8 @@ exa_status exa_figure_triads(const exa_circuit *c, const char *folder) {
     exa_svg svg;
 
     if (c->null_count) {
-        snprintf(subtitle, sizeof subtitle, "all sets of three neurons, against %u random graphs of each null model",
-                 c->options.replicas);
+        snprintf(subtitle, sizeof subtitle,
+                 "all sets of three neurons, against %u random graphs of each null model", c->options.replicas);
     } else {
         snprintf(subtitle, sizeof subtitle, "all sets of three neurons; bars: number, logarithmic");
     }

@@ -26,9 +26,14 @@ static void add_source(const exa_circuit *c, const exa_circuit_source *s, exa_js
     const struct {
         const char *name;
         uint64_t value;
-    } counts[] = {{"rows", n->rows},           {"rows_filtered", n->filtered},   {"rows_of_weight_0", n->zero},
-                  {"rows_repeated", n->repeated}, {"rows_unknown_id", n->unknown}, {"self_connections", n->self},
-                  {"connections_too_light", n->light}, {"pairs_one_sided", n->one_sided},
+    } counts[] = {{"rows", n->rows},
+                  {"rows_filtered", n->filtered},
+                  {"rows_of_weight_0", n->zero},
+                  {"rows_repeated", n->repeated},
+                  {"rows_unknown_id", n->unknown},
+                  {"self_connections", n->self},
+                  {"connections_too_light", n->light},
+                  {"pairs_one_sided", n->one_sided},
                   {"pairs_unequal", n->unequal}};
 
     exa_json_text_add(t, "  \"source\": {\"files\": [");
@@ -94,12 +99,14 @@ static void add_graph(const exa_circuit *c, const exa_circuit_source *s, exa_jso
 static void add_components(const exa_circuit *c, exa_json_text *t) {
     const exa_path_lengths *p = &c->paths;
 
-    exa_json_text_add(t, ",\n  \"components\": {\"weak\": %u, \"largest_weak\": %u, \"strong\": %u, \"largest_strong\": %u}",
-                      c->weak.count, c->weak.count ? c->weak.size[0] : 0, c->strong.count,
-                      c->strong.count ? c->strong.size[0] : 0);
+    exa_json_text_add(
+        t, ",\n  \"components\": {\"weak\": %u, \"largest_weak\": %u, \"strong\": %u, \"largest_strong\": %u}",
+        c->weak.count, c->weak.count ? c->weak.size[0] : 0, c->strong.count,
+        c->strong.count ? c->strong.size[0] : 0);
     if (!(c->options.parts & EXA_CIRCUIT_PATHS)) return;
-    exa_json_text_add(t, ",\n  \"paths\": {\"node_set\": \"largest strong component\", \"exact\": %s, \"sources\": %u, ",
-                      p->sampled ? "false" : "true", p->sources);
+    exa_json_text_add(
+        t, ",\n  \"paths\": {\"node_set\": \"largest strong component\", \"exact\": %s, \"sources\": %u, ",
+        p->sampled ? "false" : "true", p->sources);
     add(t, "mean", p->mean);
     exa_json_text_add(t, ", ");
     add(t, "low_95", p->low);
@@ -130,7 +137,8 @@ static void add_triads(const exa_circuit *c, exa_json_text *t) {
     for (int i = 0; i < EXA_TRIAD_TYPES; i++) {
         exa_u128 n = c->triads.count[i];
         const char *quote = n >> 53 ? "\"" : "";
-        exa_json_text_add(t, "%s\"%s\": %s%s%s", i ? ", " : "", exa_triad_names[i], quote, exa_u128_text(n, text), quote);
+        exa_json_text_add(t, "%s\"%s\": %s%s%s", i ? ", " : "", exa_triad_names[i], quote, exa_u128_text(n, text),
+                          quote);
     }
     exa_json_text_add(t, "}");
 }
@@ -150,8 +158,8 @@ static void add_groups(const exa_circuit *c, exa_json_text *t) {
     if (!(parts & EXA_CIRCUIT_RICH_CLUB)) return;
     exa_json_text_add(t, ",\n  \"rich_club\": [");
     for (uint32_t i = 0; i < c->club.count; i++) {
-        exa_json_text_add(t, "%s{\"degree_above\": %u, \"nodes\": %u, \"connections\": %" PRIu64 ", ", i ? ", " : "",
-                          c->club.degree[i], c->club.nodes[i], c->club.edges[i]);
+        exa_json_text_add(t, "%s{\"degree_above\": %u, \"nodes\": %u, \"connections\": %" PRIu64 ", ",
+                          i ? ", " : "", c->club.degree[i], c->club.nodes[i], c->club.edges[i]);
         add(t, "density", exa_rich_club_density(&c->club, i));
         exa_json_text_add(t, "}");
     }

@@ -42,8 +42,7 @@ static void print_source(const exa_circuit *c, const exa_circuit_source *s, exa_
         exa_json_text_add(t, "  %llu connections are lighter than %.15g: left out\n", U64(n->light),
                           s->options->min_weight);
     if (n->one_sided) exa_json_text_add(t, "  %llu pairs stand in one direction only\n", U64(n->one_sided));
-    if (n->unequal)
-        exa_json_text_add(t, "  %llu pairs have two weights: the larger one counts\n", U64(n->unequal));
+    if (n->unequal) exa_json_text_add(t, "  %llu pairs have two weights: the larger one counts\n", U64(n->unequal));
 }
 
 static void print_shares(const exa_circuit *c, const exa_circuit_source *s, exa_json_text *t) {
@@ -65,14 +64,14 @@ static void print_degrees(const exa_circuit *c, const exa_circuit_source *s, exa
                       s->options->nodes ? s->options->nodes : "the edge lists", U64(n->isolated));
     exa_json_text_add(t, "  %-28s %-12llu %s, self-connections left out\n", "connections", U64(edges),
                       g->undirected ? "unordered pairs" : "ordered pairs");
-    exa_json_text_add(t, "  %-28s %-12.15g sum over connections; %.15g with self-connections\n", "weight", n->weight,
-                      n->weight + n->self_weight);
+    exa_json_text_add(t, "  %-28s %-12.15g sum over connections; %.15g with self-connections\n", "weight",
+                      n->weight, n->weight + n->self_weight);
     print_shares(c, s, t);
     line(t, "density", c->density, "connections / (n (n - 1))");
     line(t, "mean degree", (double)g->edges / g->nodes, g->undirected ? "neighbours" : "in = out, over all nodes");
     if (g->undirected) return;
-    exa_json_text_add(t, "  %-28s M = %llu mutual, A = %llu asymmetric\n", "connected pairs", U64(c->reciprocity.mutual),
-                      U64(c->reciprocity.asymmetric));
+    exa_json_text_add(t, "  %-28s M = %llu mutual, A = %llu asymmetric\n", "connected pairs",
+                      U64(c->reciprocity.mutual), U64(c->reciprocity.asymmetric));
     line(t, "reciprocity, connections", c->reciprocity.edges, "2M / (2M + A)");
     line(t, "reciprocity, pairs", c->reciprocity.dyads, "M / (M + A)");
 }
@@ -119,7 +118,8 @@ static void print_clustering(const exa_circuit *c, exa_json_text *t) {
 
     exa_json_text_add(t, "\nClustering, by definition\n");
     line(t, "transitivity", k->transitivity, "3 triangles / paths of two connections, directions ignored");
-    line(t, "local, zeros", k->local, "mean over all nodes of 2 T / (k (k - 1)), 0 where k < 2, directions ignored");
+    line(t, "local, zeros", k->local,
+         "mean over all nodes of 2 T / (k (k - 1)), 0 where k < 2, directions ignored");
     snprintf(text, sizeof text, "the same over the %u nodes with k >= 2", k->defined);
     line(t, "local, defined", k->local_defined, text);
     snprintf(text, sizeof text, "links among out-neighbours, mean over the %u nodes of the largest SCC",
@@ -142,8 +142,8 @@ static void print_groups(const exa_circuit *c, exa_json_text *t) {
 
     exa_json_text_add(t, "\nGroups\n");
     if (parts & EXA_CIRCUIT_CORES)
-        exa_json_text_add(t, "  %-28s %u            largest k whose k-core is not empty, directions ignored\n", "k-core",
-                          c->largest_core);
+        exa_json_text_add(t, "  %-28s %u            largest k whose k-core is not empty, directions ignored\n",
+                          "k-core", c->largest_core);
     if (!(parts & EXA_CIRCUIT_COMMUNITIES)) return;
     exa_json_text_add(t, "  %-28s %u, the largest of %u nodes (Leiden, weights of both directions summed)\n",
                       "communities", c->communities.count, c->communities.size[0]);
@@ -182,8 +182,9 @@ static void print_null(const exa_circuit *c, const exa_null_result *n, exa_json_
     int best = -1;
 
     exa_json_text_add(t, "\nNull model %s: keeps %s; %u replicas, seed %llu", exa_null_model_names[n->model],
-                      c->list->graph.undirected && n->model != EXA_NULL_ERDOS_RENYI ? "the degree of every node"
-                                                                                     : exa_null_model_keeps[n->model],
+                      c->list->graph.undirected && n->model != EXA_NULL_ERDOS_RENYI
+                          ? "the degree of every node"
+                          : exa_null_model_keeps[n->model],
                       c->options.replicas, U64(c->options.seed));
     if (n->model != EXA_NULL_ERDOS_RENYI) exa_json_text_add(t, ", %.2f swaps a connection", n->swaps_per_edge);
     exa_json_text_add(t, "\n  %-24s %12s %12s %11s %10s %9s\n", "", "observed", "mean", "sd", "z", "p");

@@ -43,9 +43,9 @@ static exa_status write_nodes(const exa_circuit *c, const char *folder) {
     const exa_degrees *d = &c->degrees;
     exa_json_text t = {0};
 
-    exa_json_text_add(&t, "id,in_degree,out_degree,neighbors,in_weight,out_weight,weak_component,strong_component%s%s%s\n",
-                      c->core ? ",core" : "", c->communities.of ? ",community" : "",
-                      c->node_clustering ? ",clustering" : "");
+    exa_json_text_add(
+        &t, "id,in_degree,out_degree,neighbors,in_weight,out_weight,weak_component,strong_component%s%s%s\n",
+        c->core ? ",core" : "", c->communities.of ? ",community" : "", c->node_clustering ? ",clustering" : "");
     for (uint32_t v = 0; v < d->nodes; v++) {
         add_name(&t, exa_name_table_name(&c->list->names, v));
         exa_json_text_add(&t, ",%u,%u,%u", d->in[v], d->out[v], d->neighbors[v]);

@@ -265,8 +265,8 @@ static void refine(const network *n, const uint32_t *community, workspace *s, ui
 /* ---- a run --------------------------------------------------------------------------------------------------- */
 
 /* The next level; *map goes from nodes of the graph to nodes of the level. */
-static exa_status coarsen(network *n, uint32_t *community, uint32_t communities, uint32_t *map, uint32_t graph_nodes,
-                          workspace *s) {
+static exa_status coarsen(network *n, uint32_t *community, uint32_t communities, uint32_t *map,
+                          uint32_t graph_nodes, workspace *s) {
     uint32_t parts = renumber(s->part, n->nodes, s->size);
     network coarse;
 

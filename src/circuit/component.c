@@ -85,7 +85,8 @@ typedef struct search {
     const exa_graph *g;
     uint64_t *next;  /* owned; the edge of each node to look at */
     uint32_t *index; /* owned; order of discovery + 1; 0 = not yet */
-    uint32_t *low, *path, *open, *label; /* owned; path: the nodes from the root to here; open: of no component yet */
+    uint32_t *low, *path, *open,
+        *label; /* owned; path: the nodes from the root to here; open: of no component yet */
     uint32_t path_size, open_size, found, labels;
 } search;
 

@@ -92,11 +92,13 @@ static double over_pairs(const exa_dyads *d, const uint32_t *degree) {
     moments m = {0};
 
     for (uint32_t v = 0; v < d->nodes; v++)
-        for (uint64_t i = d->begin[v]; i < d->begin[v + 1]; i++) add_pair(&m, degree[v], degree[d->neighbor[i] >> 2]);
+        for (uint64_t i = d->begin[v]; i < d->begin[v + 1]; i++)
+            add_pair(&m, degree[v], degree[d->neighbor[i] >> 2]);
     return correlation(&m);
 }
 
-void exa_assortativity_of(const exa_graph *g, const exa_dyads *dyads, const exa_degrees *d, exa_assortativity *out) {
+void exa_assortativity_of(const exa_graph *g, const exa_dyads *dyads, const exa_degrees *d,
+                          exa_assortativity *out) {
     out->out_in = over_connections(g, d->out, d->in);
     out->out_out = over_connections(g, d->out, d->out);
     out->in_in = over_connections(g, d->in, d->in);

@@ -29,7 +29,8 @@ static exa_status next_line(exa_delimited *d, char **line, size_t *length, bool 
               "%s:%llu: the line has %zu bytes, more than %zu. Hint: is this a text table?", d->name,
               (unsigned long long)d->line, *length, EXA_DELIMITED_MAX_LINE);
     EXA_CHECK(!memchr(begin, 0, *length), EXA_ERR_FORMAT,
-              "%s:%llu: a byte 0 in the line. Hint: this is not a text table", d->name, (unsigned long long)d->line);
+              "%s:%llu: a byte 0 in the line. Hint: this is not a text table", d->name,
+              (unsigned long long)d->line);
     *end = '\0';
     return EXA_OK;
 }
@@ -48,8 +49,8 @@ static exa_status unquote(const exa_delimited *d, char **p, const char **field) 
     *to = '\0';
     *p = from + 1;
     while (**p && **p != d->separator && is_blank(**p)) (*p)++;
-    EXA_CHECK(**p == '\0' || **p == d->separator, EXA_ERR_FORMAT, "%s:%llu: something follows a quoted field", d->name,
-              (unsigned long long)d->line);
+    EXA_CHECK(**p == '\0' || **p == d->separator, EXA_ERR_FORMAT, "%s:%llu: something follows a quoted field",
+              d->name, (unsigned long long)d->line);
     return EXA_OK;
 }
 

@@ -29,8 +29,7 @@ static void count_node(void *context, size_t item, int member) {
     counting *c = context;
     size_t a = item * c->ranks + c->rank;
 
-    for (size_t b = a + 1; b < c->nodes; b++)
-        c->counts[member][bin_of(distance(c->position, a, b), c->per_bin)]++;
+    for (size_t b = a + 1; b < c->nodes; b++) c->counts[member][bin_of(distance(c->position, a, b), c->per_bin)]++;
 }
 
 static double diagonal(const double *position, size_t nodes) {
@@ -89,10 +88,8 @@ static double fit_length(const exa_distance_profile *p) {
 
 exa_status exa_distance_profile_of(const exa_graph *g, const double *position, exa_pool *pool,
                                    exa_distance_profile *out) {
-    counting c = {.position = position,
-                  .nodes = g->nodes,
-                  .rank = (size_t)exa_comm_rank(),
-                  .ranks = (size_t)exa_comm_size()};
+    counting c = {
+        .position = position, .nodes = g->nodes, .rank = (size_t)exa_comm_rank(), .ranks = (size_t)exa_comm_size()};
     exa_distance_profile p = {.width_nm = g->nodes ? diagonal(position, g->nodes) / EXA_DISTANCE_BINS : 0};
     int threads = exa_pool_threads(pool);
 

@@ -18,9 +18,9 @@ enum { MAX_ID_BYTES = 200 };
 typedef struct reader {
     const exa_edge_list_options *options;
     exa_edge_list *list;
-    exa_edge *edges; /* owned; of the file at work */
+    exa_graph_edge *edges; /* owned; of the file at work */
     size_t count, room;
-    exa_edge *all; /* owned; one edge for each connection of the files before */
+    exa_graph_edge *all; /* owned; one edge for each connection of the files before */
     size_t all_count, all_room;
     double *self; /* owned; [self_room] weight of each node's connection to itself, by provisional number */
     size_t self_room;
@@ -30,7 +30,8 @@ typedef struct reader {
 
 /* ---- columns ------------------------------------------------------------------------------------------------- */
 
-static const char *const pre_names[] = {"pre", "pre_root_id", "bodyId_pre", "pre_pt_root_id", "pre_id", "source", NULL};
+static const char *const pre_names[] = {"pre",    "pre_root_id", "bodyId_pre", "pre_pt_root_id",
+                                        "pre_id", "source",      NULL};
 static const char *const post_names[] = {"post",    "post_root_id", "bodyId_post", "post_pt_root_id",
                                          "post_id", "target",       NULL};
 static const char *const weight_names[] = {"weight", "synapses", "syn_count", "count", NULL};
@@ -43,17 +44,18 @@ static int first_known(const exa_delimited *d, const char *const *names) {
     return -1;
 }
 
-static exa_status find_column(const exa_delimited *d, const char *wanted, const char *const *known, const char *what,
-                              const char *option, int *column) {
+static exa_status find_column(const exa_delimited *d, const char *wanted, const char *const *known,
+                              const char *what, const char *option, int *column) {
     char all[400];
 
     *column = wanted ? exa_delimited_column(d, wanted) : first_known(d, known);
-    EXA_CHECK(*column >= 0 || !wanted, EXA_ERR_FORMAT, "%s: there is no column '%s'; there are: %s", d->name, wanted,
-              exa_delimited_columns(d, all, sizeof all));
-    EXA_CHECK(*column >= 0, EXA_ERR_FORMAT,
-              "%s: no column is known as %s; there are: %s. Hint: the first line names the columns; say which one it "
-              "is with --%s NAME",
-              d->name, what, exa_delimited_columns(d, all, sizeof all), option);
+    EXA_CHECK(*column >= 0 || !wanted, EXA_ERR_FORMAT, "%s: there is no column '%s'; there are: %s", d->name,
+              wanted, exa_delimited_columns(d, all, sizeof all));
+    EXA_CHECK(
+        *column >= 0, EXA_ERR_FORMAT,
+        "%s: no column is known as %s; there are: %s. Hint: the first line names the columns; say which one it "
+        "is with --%s NAME",
+        d->name, what, exa_delimited_columns(d, all, sizeof all), option);
     return EXA_OK;
 }
 
@@ -93,8 +95,8 @@ static exa_status check_id(const exa_delimited *d, int column, const char **id) 
 
     EXA_CHECK(length > 0, EXA_ERR_FORMAT, "%s:%" PRIu64 ": column '%.60s' is empty", d->name, d->line,
               d->header[column]);
-    EXA_CHECK(length <= MAX_ID_BYTES, EXA_ERR_FORMAT, "%s:%" PRIu64 ": an id of %zu bytes in column '%.60s'", d->name,
-              d->line, length, d->header[column]);
+    EXA_CHECK(length <= MAX_ID_BYTES, EXA_ERR_FORMAT, "%s:%" PRIu64 ": an id of %zu bytes in column '%.60s'",
+              d->name, d->line, length, d->header[column]);
     if (digits == length) {
         while (text[0] == '0' && text[1]) text++, length--;
         EXA_CHECK(length < 20 || (length == 20 && strcmp(text, "18446744073709551615") <= 0), EXA_ERR_FORMAT,
@@ -102,12 +104,13 @@ static exa_status check_id(const exa_delimited *d, int column, const char **id) 
     } else if (digits > 0 || text[0] == '-' || text[0] == '.' || text[0] == '+') {
         strtod(text, &end);
         EXA_CHECK(*end != '\0' || end == text, EXA_ERR_FORMAT,
-                  "%s:%" PRIu64 ": '%.60s' in column '%.60s' is no id but a number with a sign or a fraction. Hint: "
+                  "%s:%" PRIu64
+                  ": '%.60s' in column '%.60s' is no id but a number with a sign or a fraction. Hint: "
                   "was the table saved with ids as floating-point numbers? Their last digits are lost",
                   d->name, d->line, text, d->header[column]);
     }
-    EXA_CHECK(strcasecmp(text, "nan") != 0, EXA_ERR_FORMAT, "%s:%" PRIu64 ": column '%.60s' is NaN", d->name, d->line,
-              d->header[column]);
+    EXA_CHECK(strcasecmp(text, "nan") != 0, EXA_ERR_FORMAT, "%s:%" PRIu64 ": column '%.60s' is NaN", d->name,
+              d->line, d->header[column]);
     *id = text;
     return EXA_OK;
 }
@@ -121,7 +124,8 @@ static exa_status number_of(reader *r, const exa_delimited *d, int column, uint3
     if (!r->fixed_nodes) return exa_name_table_add(&list->names, id, number);
     *number = exa_name_table_find(&list->names, id);
     EXA_CHECK(*number != EXA_NAME_ABSENT || r->options->drop_unknown, EXA_ERR_FORMAT,
-              "%s:%" PRIu64 ": id %.60s is not in the table of nodes '%s'. Hint: --drop-unknown leaves such rows out "
+              "%s:%" PRIu64
+              ": id %.60s is not in the table of nodes '%s'. Hint: --drop-unknown leaves such rows out "
               "and counts them",
               d->name, d->line, id, r->options->nodes);
     if (*number == EXA_NAME_ABSENT && !list->unknown_first[0])
@@ -164,7 +168,7 @@ static exa_status add_self(reader *r, uint32_t node, double weight) {
 
 static exa_status read_row(reader *r, const exa_delimited *d) {
     exa_edge_list_counts *c = &r->list->counts;
-    exa_edge e;
+    exa_graph_edge e;
 
     c->rows++;
     if (r->where >= 0 && strcmp(d->field[r->where], r->options->where_value) != 0) {
@@ -193,7 +197,7 @@ static exa_status read_row(reader *r, const exa_delimited *d) {
 
 static exa_status keep_edge(reader *r, uint32_t pre, uint32_t post, double weight) {
     EXA_TRY(exa_grow(&r->all, &r->all_room, sizeof *r->all, r->all_count + 1, "edges"));
-    r->all[r->all_count++] = (exa_edge){pre, post, weight};
+    r->all[r->all_count++] = (exa_graph_edge){pre, post, weight};
     return EXA_OK;
 }
 
@@ -203,7 +207,8 @@ static double weight_between(const exa_graph *g, uint32_t pre, uint32_t post) {
 }
 
 /* A row of an undirected table names a pair; one that the table has in both directions is one pair nevertheless. */
-static exa_status keep_pair(reader *r, const exa_graph *g, uint32_t pre, uint32_t post, double weight, bool *twice) {
+static exa_status keep_pair(reader *r, const exa_graph *g, uint32_t pre, uint32_t post, double weight,
+                            bool *twice) {
     double back = weight_between(g, post, pre);
 
     if (back > 0 && pre > post) return EXA_OK; /* the other row did it */
@@ -271,16 +276,16 @@ static void find_positions(const exa_delimited *d, const double voxel_nm[3], int
     if (!all) axis[0] = -1;
 }
 
-static exa_status read_node(reader *r, const exa_delimited *d, int id_column, const int axis[3], const double scale[3],
-                            size_t *room) {
+static exa_status read_node(reader *r, const exa_delimited *d, int id_column, const int axis[3],
+                            const double scale[3], size_t *room) {
     exa_edge_list *list = r->list;
     uint32_t before = list->names.count, number;
     const char *id;
 
     EXA_TRY(check_id(d, id_column, &id));
     EXA_TRY(exa_name_table_add(&list->names, id, &number));
-    EXA_CHECK(number == before, EXA_ERR_FORMAT, "%s:%" PRIu64 ": id %.60s stands in the table of nodes twice", d->name,
-              d->line, id);
+    EXA_CHECK(number == before, EXA_ERR_FORMAT, "%s:%" PRIu64 ": id %.60s stands in the table of nodes twice",
+              d->name, d->line, id);
     if (axis[0] < 0) return EXA_OK;
     EXA_TRY(exa_grow(&list->position_nm, room, 3 * sizeof(double), (size_t)number + 1, "positions"));
     for (int a = 0; a < 3; a++) {

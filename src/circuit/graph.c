@@ -27,7 +27,8 @@ static exa_status allocate(uint32_t nodes, uint64_t edges, exa_graph *g) {
     return exa_alloc(edges, sizeof *g->weight, "a graph's weights", &g->weight);
 }
 
-static exa_status scatter(uint32_t nodes, const exa_edge *edges, size_t count, uint64_t *begin, half_edge *half) {
+static exa_status scatter(uint32_t nodes, const exa_graph_edge *edges, size_t count, uint64_t *begin,
+                          half_edge *half) {
     uint64_t *at;
 
     for (size_t i = 0; i < count; i++) begin[edges[i].pre + 1] += edges[i].pre != edges[i].post;
@@ -35,7 +36,7 @@ static exa_status scatter(uint32_t nodes, const exa_edge *edges, size_t count, u
     EXA_TRY(exa_alloc(nodes, sizeof *at, "a graph's rows", &at));
     memcpy(at, begin, nodes * sizeof *at);
     for (size_t i = 0; i < count; i++) {
-        const exa_edge *e = &edges[i];
+        const exa_graph_edge *e = &edges[i];
         if (e->pre == e->post) continue;
         uint64_t k = at[e->pre]++;
         half[k] = (half_edge){e->post, (uint32_t)(k - begin[e->pre]), e->weight};
@@ -65,7 +66,7 @@ static void join_rows(exa_graph *g, half_edge *half) {
     g->edges = kept;
 }
 
-exa_status exa_graph_build(uint32_t nodes, const exa_edge *edges, size_t count, exa_graph *out) {
+exa_status exa_graph_build(uint32_t nodes, const exa_graph_edge *edges, size_t count, exa_graph *out) {
     exa_graph g = {0};
     half_edge *half = NULL;
     exa_status st;

@@ -1,6 +1,6 @@
-/* Connections in an array and in a hash set; a swap takes two of them, exchanges their ends, and is refused where that
- * would make a self-connection or a second connection of a pair. The t-th try of a replica has the t-th random number
- * of its stream, so nothing depends on who makes it. */
+/* Connections in an array and in a hash set; a swap takes two of them, exchanges their ends, and is refused where
+ * that would make a self-connection or a second connection of a pair. The t-th try of a replica has the t-th random
+ * number of its stream, so nothing depends on who makes it. */
 #include "exaconn/null_model.h"
 
 #include "exaconn/box.h"
@@ -12,8 +12,8 @@
 
 const char *const exa_null_model_names[EXA_NULL_MODELS] = {"configuration", "mutual", "erdos-renyi", "distance"};
 const char *const exa_null_model_keeps[EXA_NULL_MODELS] = {
-    "in- and out-degree of every node", "in-, out- and mutual degree of every node", "nodes and number of connections",
-    "in- and out-degree of every node, and the lengths of connections"};
+    "in- and out-degree of every node", "in-, out- and mutual degree of every node",
+    "nodes and number of connections", "in- and out-degree of every node, and the lengths of connections"};
 
 /* ---- a set of connections ------------------------------------------------------------------------------------ */
 
@@ -69,7 +69,7 @@ static void take_out(edge_set *s, uint32_t pre, uint32_t post) {
 typedef struct swapping {
     const exa_graph *g;
     const double *position; /* borrowed; NULL unless lengths are kept */
-    exa_edge *edges;        /* owned; asymmetric ones (or all), then one for each mutual pair */
+    exa_graph_edge *edges;  /* owned; asymmetric ones (or all), then one for each mutual pair */
     size_t single, pairs;   /* how many of each */
     edge_set set;
     double class_end[EXA_NULL_LENGTH_CLASSES]; /* of squared lengths; the last is not used */
@@ -112,7 +112,8 @@ static exa_status set_classes(swapping *s) {
 
 /* Whether both lengths stay of their classes, one way round or the other. */
 static bool lengths_stay(const swapping *s, uint32_t a, uint32_t b, uint32_t c, uint32_t d) {
-    int ab = length_class(s, a, b), cd = length_class(s, c, d), ad = length_class(s, a, d), cb = length_class(s, c, b);
+    int ab = length_class(s, a, b), cd = length_class(s, c, d), ad = length_class(s, a, d),
+        cb = length_class(s, c, b);
     return (ad == ab && cb == cd) || (ad == cd && cb == ab);
 }
 
@@ -120,7 +121,7 @@ static bool may_connect(const swapping *s, bool both, uint32_t pre, uint32_t pos
     return pre != post && !has(&s->set, pre, post) && !(both && has(&s->set, post, pre));
 }
 
-static void replace(swapping *s, bool pair, exa_edge *e, uint32_t pre, uint32_t post) {
+static void replace(swapping *s, bool pair, exa_graph_edge *e, uint32_t pre, uint32_t post) {
     take_out(&s->set, e->pre, e->post);
     if (pair) take_out(&s->set, e->post, e->pre);
     e->pre = pre;
@@ -128,7 +129,7 @@ static void replace(swapping *s, bool pair, exa_edge *e, uint32_t pre, uint32_t 
 }
 
 /* a->b and c->d become a->d and c->b. */
-static void try_swap(swapping *s, bool pair, exa_edge *e, exa_edge *f, bool turn) {
+static void try_swap(swapping *s, bool pair, exa_graph_edge *e, exa_graph_edge *f, bool turn) {
     uint32_t a = e->pre, b = e->post, c = turn ? f->post : f->pre, d = turn ? f->pre : f->post;
     bool both = pair || s->either_way;
 
@@ -154,7 +155,7 @@ static void swap_all(swapping *s, double swaps, uint64_t seed, uint64_t stream) 
         if (k < s->single) {
             try_swap(s, false, &s->edges[k], &s->edges[exa_philox_below(bits[1], s->single)], false);
         } else {
-            exa_edge *pairs = s->edges + s->single;
+            exa_graph_edge *pairs = s->edges + s->single;
             try_swap(s, true, &pairs[k - s->single], &pairs[exa_philox_below(bits[1], s->pairs)], bits[1] & 1);
         }
     }
@@ -174,7 +175,7 @@ static exa_status fill(swapping *s, bool split) {
                 if (pair != want_pairs) continue;
                 add(&s->set, v, w);
                 if (pair && v > w) continue;
-                s->edges[s->single + s->pairs] = (exa_edge){v, w, 1};
+                s->edges[s->single + s->pairs] = (exa_graph_edge){v, w, 1};
                 if (pair) {
                     s->pairs++;
                 } else {
@@ -191,8 +192,8 @@ static exa_status build(const swapping *s, exa_graph *out) {
     size_t n = s->single + s->pairs;
 
     for (size_t i = 0; i < s->pairs; i++) {
-        exa_edge e = s->edges[s->single + i];
-        s->edges[n + i] = (exa_edge){e.post, e.pre, 1};
+        exa_graph_edge e = s->edges[s->single + i];
+        s->edges[n + i] = (exa_graph_edge){e.post, e.pre, 1};
     }
     EXA_TRY(exa_graph_build(s->g->nodes, s->edges, n + s->pairs, out));
     out->undirected = s->g->undirected;
@@ -221,7 +222,7 @@ done:
 /* G(n, m): pairs are drawn until there are m different ones. Beyond half of all pairs that takes long but ends. */
 static exa_status erdos_renyi(const exa_graph *g, uint64_t seed, uint64_t stream, exa_graph *out) {
     size_t wanted = g->undirected ? g->edges / 2 : g->edges, n = 0;
-    exa_edge *edges = NULL;
+    exa_graph_edge *edges = NULL;
     edge_set set = {0};
     exa_status st;
 
@@ -230,13 +231,15 @@ static exa_status erdos_renyi(const exa_graph *g, uint64_t seed, uint64_t stream
     for (uint64_t t = 0; n < wanted; t++) {
         uint64_t bits[2];
         exa_philox(seed, stream, t, bits);
-        uint32_t a = (uint32_t)exa_philox_below(bits[0], g->nodes), b = (uint32_t)exa_philox_below(bits[1], g->nodes);
+        uint32_t a = (uint32_t)exa_philox_below(bits[0], g->nodes),
+                 b = (uint32_t)exa_philox_below(bits[1], g->nodes);
         if (a == b || has(&set, a, b)) continue;
         add(&set, a, b);
         if (g->undirected) add(&set, b, a);
-        edges[n++] = (exa_edge){a, b, 1};
+        edges[n++] = (exa_graph_edge){a, b, 1};
     }
-    for (size_t i = 0; g->undirected && i < wanted; i++) edges[n++] = (exa_edge){edges[i].post, edges[i].pre, 1};
+    for (size_t i = 0; g->undirected && i < wanted; i++)
+        edges[n++] = (exa_graph_edge){edges[i].post, edges[i].pre, 1};
     EXA_GOTO(done, exa_graph_build(g->nodes, edges, n, out));
     out->undirected = g->undirected;
 done:

@@ -1,5 +1,5 @@
-/* The numbers of all replicas form a table; each rank fills its rows and leaves zeros elsewhere, and as a double's bits
- * plus zero are the double's bits, one integer sum gives everybody the whole table. */
+/* The numbers of all replicas form a table; each rank fills its rows and leaves zeros elsewhere, and as a double's
+ * bits plus zero are the double's bits, one integer sum gives everybody the whole table. */
 #include "exaconn/null_statistics.h"
 
 #include "exaconn/box.h"
@@ -17,9 +17,9 @@
 #include <string.h>
 
 const char *exa_statistic_name(int statistic, const exa_rich_club *club, char out[32]) {
-    static const char *const names[] = {"mutual_pairs",  "reciprocity",           "transitivity",
-                                        "local_clustering", "mean_path",          "largest_scc",
-                                        "assortativity_out_in", "assortativity_neighbors"};
+    static const char *const names[] = {
+        "mutual_pairs", "reciprocity", "transitivity",         "local_clustering",
+        "mean_path",    "largest_scc", "assortativity_out_in", "assortativity_neighbors"};
 
     if (statistic < EXA_TRIAD_TYPES) {
         snprintf(out, 32, "triad_%s", exa_triad_names[statistic]);

@@ -152,7 +152,8 @@ static exa_status collect(walk *k, bool shared, exa_path_lengths *r) {
     return EXA_OK;
 }
 
-exa_status exa_path_lengths_of(const exa_graph *g, const exa_path_options *o, exa_pool *pool, exa_path_lengths *out) {
+exa_status exa_path_lengths_of(const exa_graph *g, const exa_path_options *o, exa_pool *pool,
+                               exa_path_lengths *out) {
     bool sampled = o->sources > 0 && o->sources < g->nodes;
     walk k = {.g = g, .count = sampled ? o->sources : g->nodes, .threads = exa_pool_threads(pool), .batch_step = 1};
     exa_path_lengths r = {.sampled = sampled};

@@ -1,4 +1,5 @@
-/* An edge is in the club of k if the smaller degree of its ends is above k: sums from the top over one histogram. */
+/* An edge is in the club of k if the smaller degree of its ends is above k: sums from the top over one histogram.
+ */
 #include "exaconn/rich_club.h"
 
 #include "exaconn/box.h"

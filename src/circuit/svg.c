@@ -1,4 +1,5 @@
-/* Colours stand in a style sheet twice, as some viewers know no variables: once for light, once for dark screens. */
+/* Colours stand in a style sheet twice, as some viewers know no variables: once for light, once for dark screens.
+ */
 #include "exaconn/svg.h"
 
 #include "exaconn/file.h"
@@ -55,7 +56,8 @@ void exa_svg_begin(exa_svg *svg, double width, double height, const char *title,
     exa_svg_label(svg, 24, 55, "soft", "start", "%s", subtitle);
 }
 
-void exa_svg_label(exa_svg *svg, double x, double y, const char *classes, const char *anchor, const char *format, ...) {
+void exa_svg_label(exa_svg *svg, double x, double y, const char *classes, const char *anchor, const char *format,
+                   ...) {
     char text[512];
     va_list args;
 

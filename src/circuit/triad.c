@@ -61,11 +61,10 @@ static void open_types(const exa_triad_parts *p, exa_u128 *c) {
 static void sparse_types(const exa_triad_parts *p, exa_u128 *c) {
     exa_u128 others = p->nodes >= 2 ? p->nodes - 2 : 0, rest;
 
-    c[T012] = p->asymmetric * others -
-              (2 * (c[T021D] + c[T021U] + c[T021C]) + c[T111D] + c[T111U] + 3 * (c[T030T] + c[T030C]) +
-               2 * (c[T120D] + c[T120U] + c[T120C]) + c[T210]);
-    c[T102] = p->mutual * others - (c[T111D] + c[T111U] + 2 * c[T201] + c[T120D] + c[T120U] + c[T120C] +
-                                    2 * c[T210] + 3 * c[T300]);
+    c[T012] = p->asymmetric * others - (2 * (c[T021D] + c[T021U] + c[T021C]) + c[T111D] + c[T111U] +
+                                        3 * (c[T030T] + c[T030C]) + 2 * (c[T120D] + c[T120U] + c[T120C]) + c[T210]);
+    c[T102] = p->mutual * others -
+              (c[T111D] + c[T111U] + 2 * c[T201] + c[T120D] + c[T120U] + c[T120C] + 2 * c[T210] + 3 * c[T300]);
     rest = choose3(p->nodes);
     for (int t = T012; t < EXA_TRIAD_TYPES; t++) rest -= c[t];
     c[T003] = rest;
@@ -106,7 +105,7 @@ const char *exa_u128_text(exa_u128 value, char out[EXA_U128_BYTES]) {
 enum { BLOCK = 64 }; /* nodes handed to a thread at a time */
 
 typedef struct counter {
-    uint8_t *mark; /* owned; [nodes]: direction to the node at work, 0 = not its neighbour */
+    uint8_t *mark;  /* owned; [nodes]: direction to the node at work, 0 = not its neighbour */
     uint64_t *node; /* owned; [nodes] triangles by renumbered node; NULL where nobody wants them */
     uint64_t closed[64];
 } counter;

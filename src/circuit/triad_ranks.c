@@ -10,8 +10,8 @@
 #include <string.h>
 
 enum {
-    DEGREE_BLOCK = 1 << 18,   /* nodes whose degrees are summed at a time */
-    ROUND_WORDS = 16 << 20,   /* a rank sends about so many in a round */
+    DEGREE_BLOCK = 1 << 18, /* nodes whose degrees are summed at a time */
+    ROUND_WORDS = 16 << 20, /* a rank sends about so many in a round */
     RADIX_BITS = 11
 };
 
@@ -123,7 +123,8 @@ static exa_status take_edges(census *c, uint64_t **edges, size_t count) {
             st = EXA_FAIL(EXA_ERR_RANGE, "a connection of node %llu or %llu, but there are %u nodes",
                           (unsigned long long)pre, (unsigned long long)post, c->nodes);
         if (pre == post) continue;
-        c->pairs[c->count++] = pre < post ? pre << 32 | post << 2 | EXA_DYAD_OUT : post << 32 | pre << 2 | EXA_DYAD_IN;
+        c->pairs[c->count++] =
+            pre < post ? pre << 32 | post << 2 | EXA_DYAD_OUT : post << 32 | pre << 2 | EXA_DYAD_IN;
     }
     c->result.given = count;
     c->result.self = count - c->count;
@@ -208,7 +209,8 @@ static exa_status post_row(census *c, uint32_t own, size_t *posted) {
     for (size_t i = 0; i < n; i++) c->mark[(row[i] >> 2) % c->ranks] = 1;
     for (uint32_t r = 0; r < c->ranks; r++) {
         if (!c->mark[r]) continue;
-        EXA_TRY(exa_grow(&c->out[r], &c->out_room[r], sizeof **c->out, c->out_count[r] + n + 1, "rows on their way"));
+        EXA_TRY(
+            exa_grow(&c->out[r], &c->out_room[r], sizeof **c->out, c->out_count[r] + n + 1, "rows on their way"));
         c->out[r][c->out_count[r]] = (uint32_t)n;
         memcpy(c->out[r] + c->out_count[r] + 1, row, n * sizeof *row);
         c->out_count[r] += n + 1;

@@ -109,7 +109,8 @@ static exa_status get_list_options(const exa_cli_arguments *a, request *r) {
     return get_voxel_size(a, o->voxel_nm);
 }
 
-static exa_status count_option(const exa_cli_arguments *a, const char *name, int64_t low, int64_t high, uint32_t *out) {
+static exa_status count_option(const exa_cli_arguments *a, const char *name, int64_t low, int64_t high,
+                               uint32_t *out) {
     int64_t value = exa_cli_int(a, name, *out);
 
     EXA_CHECK(value >= low && value <= high, EXA_ERR_CONFIG, "--%s %lld: give %lld to %lld", name, (long long)value,
@@ -236,24 +237,30 @@ static exa_status run(const exa_cli_arguments *arguments) {
 static const exa_cli_option options_table[] = {
     {"output", 'o', EXA_CLI_PATH, "FOLDER", "write tables (CSV), figures (SVG) and circuit.json there"},
     {"json", 0, EXA_CLI_FLAG, NULL, "print JSON instead of text"},
-    {"pre", 0, EXA_CLI_TEXT, "COLUMN", "column of the presynaptic id (default: pre, pre_root_id, bodyId_pre, "
-                                       "pre_pt_root_id, pre_id or source)"},
+    {"pre", 0, EXA_CLI_TEXT, "COLUMN",
+     "column of the presynaptic id (default: pre, pre_root_id, bodyId_pre, "
+     "pre_pt_root_id, pre_id or source)"},
     {"post", 0, EXA_CLI_TEXT, "COLUMN", "column of the postsynaptic id"},
-    {"weight", 0, EXA_CLI_TEXT, "COLUMN", "column of the weight (default: weight, synapses, syn_count or count); none: "
-                                          "every row counts 1"},
+    {"weight", 0, EXA_CLI_TEXT, "COLUMN",
+     "column of the weight (default: weight, synapses, syn_count or count); none: "
+     "every row counts 1"},
     {"where", 0, EXA_CLI_TEXT, "COLUMN=VALUE", "only rows with that value"},
-    {"undirected", 0, EXA_CLI_FLAG, NULL, "rows are pairs without a direction, as gap junctions; a pair that stands "
-                                          "there both ways is one"},
-    {"nodes", 0, EXA_CLI_PATH, "FILE", "table of all nodes (id, and x_nm, y_nm, z_nm or x, y, z); default: the nodes "
-                                       "of the edge lists"},
+    {"undirected", 0, EXA_CLI_FLAG, NULL,
+     "rows are pairs without a direction, as gap junctions; a pair that stands "
+     "there both ways is one"},
+    {"nodes", 0, EXA_CLI_PATH, "FILE",
+     "table of all nodes (id, and x_nm, y_nm, z_nm or x, y, z); default: the nodes "
+     "of the edge lists"},
     {"drop-unknown", 0, EXA_CLI_FLAG, NULL, "leave out rows whose ids are not in --nodes, and count them"},
     {"voxel-size", 0, EXA_CLI_TEXT, "Z,Y,X", "nanometres of a voxel, where --nodes has x, y, z in voxels"},
     {"min-weight", 0, EXA_CLI_REAL, "W", "leave out connections below, after rows of a pair are added up"},
     {"shares", 0, EXA_CLI_TEXT, "COLUMNS", "compare the sums of these columns, as ad,aa,dd,da"},
-    {"only", 0, EXA_CLI_TEXT, "PARTS", "of components, paths, triads, rich-club, cores, communities, distance, nulls"},
+    {"only", 0, EXA_CLI_TEXT, "PARTS",
+     "of components, paths, triads, rich-club, cores, communities, distance, nulls"},
     {"without", 0, EXA_CLI_TEXT, "PARTS", "all but these"},
-    {"null", 0, EXA_CLI_TEXT, "MODELS", "of configuration, mutual, erdos-renyi, distance (default: all that are "
-                                        "possible); none"},
+    {"null", 0, EXA_CLI_TEXT, "MODELS",
+     "of configuration, mutual, erdos-renyi, distance (default: all that are "
+     "possible); none"},
     {"replicas", 0, EXA_CLI_INT, "N", "random graphs of each null model (default 100)"},
     {"swaps", 0, EXA_CLI_REAL, "X", "swaps tried for each connection (default 10)"},
     {"seed", 0, EXA_CLI_INT, "N", "of all random numbers (default 1)"},
@@ -271,12 +278,16 @@ const exa_cli_command exa_cmd_circuit = {
     .summary = "what kind of network a connectome is",
     .description =
         "Reads edge lists (text tables with a line of column names) and tells degrees, density, reciprocity, "
-        "components, shortest paths, clustering, triads, rich club, k-cores, communities and assortativity, each with "
-        "its definition, and how far they are from random graphs that keep some properties of this one. With positions "
+        "components, shortest paths, clustering, triads, rich club, k-cores, communities and assortativity, each "
+        "with "
+        "its definition, and how far they are from random graphs that keep some properties of this one. With "
+        "positions "
         "also how the chance and the weight of a connection depend on distance.\n\n"
-        "Several files are one graph: the weights of equal connections add up. Self-connections are counted and left "
+        "Several files are one graph: the weights of equal connections add up. Self-connections are counted and "
+        "left "
         "out.\n\n"
-        "On several ranks random graphs, shortest paths and distances are shared out; the results are the same, bit by "
+        "On several ranks random graphs, shortest paths and distances are shared out; the results are the same, "
+        "bit by "
         "bit, on any number of ranks and threads. Definitions: docs/circuits.md.",
     .example = "exaconn circuit connections.csv -o report\n"
                "exaconn circuit gap.csv --undirected --null configuration --replicas 1000\n"

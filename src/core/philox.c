@@ -1,4 +1,5 @@
-/* Multipliers and Weyl increments as published; the known answers of the authors are in tests/unit/test_philox.c. */
+/* Multipliers and Weyl increments as published; the known answers of the authors are in tests/unit/test_philox.c.
+ */
 #include "exaconn/philox.h"
 
 void exa_philox_block(const uint32_t counter[4], const uint32_t key[2], uint32_t out[4]) {
