@@ -7,6 +7,8 @@
 #include "exaconn/delimited.h"
 #include "exaconn/file.h"
 
+#include "edge_list_internal.h"
+
 #include <inttypes.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -166,6 +168,18 @@ static exa_status add_self(reader *r, uint32_t node, double weight) {
     return EXA_OK;
 }
 
+/* One row's connection, whatever it was read from. */
+static exa_status add_connection(reader *r, uint32_t pre, uint32_t post, double weight) {
+    if (weight == 0) {
+        r->list->counts.zero++;
+        return EXA_OK;
+    }
+    if (pre == post) return add_self(r, pre, weight);
+    EXA_TRY(exa_grow(&r->edges, &r->room, sizeof *r->edges, r->count + 1, "edges"));
+    r->edges[r->count++] = (exa_graph_edge){pre, post, weight};
+    return EXA_OK;
+}
+
 static exa_status read_row(reader *r, const exa_delimited *d) {
     exa_edge_list_counts *c = &r->list->counts;
     exa_graph_edge e;
@@ -183,14 +197,7 @@ static exa_status read_row(reader *r, const exa_delimited *d) {
         return EXA_OK;
     }
     EXA_TRY(add_shares(r, d));
-    if (e.weight == 0) {
-        c->zero++;
-        return EXA_OK;
-    }
-    if (e.pre == e.post) return add_self(r, e.pre, e.weight);
-    EXA_TRY(exa_grow(&r->edges, &r->room, sizeof *r->edges, r->count + 1, "edges"));
-    r->edges[r->count++] = e;
-    return EXA_OK;
+    return add_connection(r, e.pre, e.post, e.weight);
 }
 
 /* ---- a file -------------------------------------------------------------------------------------------------- */
@@ -255,6 +262,43 @@ static exa_status read_text(reader *r, const char *name, char *text, size_t size
     }
 }
 
+/* ---- a matrix of exaconn connectome -------------------------------------------------------------------------- */
+
+/* A neuron of the matrix: its id as a name. All are nodes, also those without a connection. */
+static exa_status matrix_node(void *context, uint64_t id, uint32_t *number) {
+    reader *r = context;
+    char name[24];
+
+    snprintf(name, sizeof name, "%" PRIu64, id);
+    if (!r->fixed_nodes) return exa_name_table_add(&r->list->names, name, number);
+    *number = exa_name_table_find(&r->list->names, name);
+    EXA_CHECK(*number != EXA_NAME_ABSENT || r->options->drop_unknown, EXA_ERR_FORMAT,
+              "id %s of the matrix is not in the table of nodes '%s'. Hint: --drop-unknown leaves it out", name,
+              r->options->nodes);
+    return EXA_OK;
+}
+
+static exa_status matrix_connection(void *context, uint32_t pre, uint32_t post, double weight) {
+    reader *r = context;
+
+    r->list->counts.rows++;
+    if (pre != EXA_NAME_ABSENT && post != EXA_NAME_ABSENT) return add_connection(r, pre, post, weight);
+    r->list->counts.unknown++;
+    return EXA_OK;
+}
+
+static exa_status read_matrix(reader *r, const char *path) {
+    const exa_edge_list_options *o = r->options;
+    const char *weight = o->weight ? o->weight : "synapses";
+
+    EXA_CHECK(!o->pre && !o->post && !o->where_column && !o->share_count, EXA_ERR_CONFIG,
+              "'%s' is a matrix: --pre, --post, --where and --shares are of text tables", path);
+    EXA_TRY(exa_edge_list_matrix(path, weight, matrix_node, matrix_connection, r));
+    snprintf(r->list->columns, sizeof r->list->columns, "rows -> indices, weight %.60s",
+             strcmp(weight, "none") == 0 ? "1 each" : weight);
+    return end_file(r);
+}
+
 /* ---- the table of nodes -------------------------------------------------------------------------------------- */
 
 static const char *const id_names[] = {"id", "root_id", "bodyId", "pt_root_id", "neuron", "name", "segment", NULL};
@@ -262,6 +306,7 @@ static const char *const id_names[] = {"id", "root_id", "bodyId", "pt_root_id", 
 /* Columns x_nm, y_nm, z_nm, or x, y, z where the size of a voxel is given; axis[0] < 0 without any. */
 static void find_positions(const exa_delimited *d, const double voxel_nm[3], int axis[3], double scale[3]) {
     static const char *const nm[] = {"z_nm", "y_nm", "x_nm"}, *const vx[] = {"z", "y", "x"};
+    static const char *const centroid[] = {"centroid_z", "centroid_y", "centroid_x"}; /* of segments.csv */
     bool all = true;
 
     for (int a = 0; a < 3; a++) {
@@ -269,6 +314,7 @@ static void find_positions(const exa_delimited *d, const double voxel_nm[3], int
         scale[a] = 1;
         if (axis[a] < 0 && voxel_nm[0] > 0) {
             axis[a] = exa_delimited_column(d, vx[a]);
+            if (axis[a] < 0) axis[a] = exa_delimited_column(d, centroid[a]);
             scale[a] = voxel_nm[a];
         }
         all &= axis[a] >= 0;
@@ -432,6 +478,10 @@ exa_status exa_edge_list_read(const char *const *paths, int count, const exa_edg
     for (int i = 0; st == EXA_OK && i < count; i++) {
         char *text = NULL;
         size_t size;
+        if (exa_edge_list_is_matrix(paths[i])) {
+            st = read_matrix(&r, paths[i]);
+            continue;
+        }
         st = read_file(paths[i], &text, &size);
         if (st == EXA_OK) st = read_text(&r, paths[i], text, size);
         free(text);
