@@ -81,6 +81,14 @@ def precomputed(folder):
     (folder / 'gzip').write_bytes(b'\3' + gzip.compress(labels, mtime=0))
 
 
+def edge_lists(folder):
+    """Tables of each form: separators, quotes, ids at their limits, repeated and self-connections."""
+    (folder / 'comma').write_bytes(b'\0pre,post,weight,type\n1,2,3,a\n2,1,3,b\n1,2,1,a\n3,3,1,a\n1,3,0,a\n')
+    (folder / 'tab').write_bytes(b'\1\xef\xbb\xbfpre_root_id\tpost_root_id\tsyn_count\r\n18446744073709551615\t007\t5\r\n')
+    (folder / 'quotes').write_bytes(b'\2Source;Target\n# words\n"a ""b""";"c;d"\n x ; y \n')
+    (folder / 'filter').write_bytes(b'\x1dpre,post,weight,type\na,b,2.5,a\nb,c,1e3,a\nc,a,.5,b\n')
+
+
 def synapse_tables(folder):
     """A small table of each format, and wrong ones."""
     columns = 'pre_id,post_id,pre_z_vx,pre_y_vx,pre_x_vx,post_z_vx,post_y_vx,post_x_vx'
@@ -101,7 +109,8 @@ def synapse_tables(folder):
 
 
 def main():
-    for name, make in (('precomputed', precomputed), ('phantom', phantoms), ('request', requests), ('synapse_table', synapse_tables),
+    for name, make in (('edge_list', edge_lists), ('precomputed', precomputed), ('phantom', phantoms), ('request', requests),
+                       ('synapse_table', synapse_tables),
                        ('tensor_bundle', tensor_bundles), ('weights', weights)):
         folder = pathlib.Path(sys.argv[1]) / name
         folder.mkdir(parents=True, exist_ok=True)
