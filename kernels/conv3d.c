@@ -18,7 +18,7 @@
 
 #define CACHE_FLOATS ((size_t)64 << 10) /* of weights that are read once per row without loss: 256 KiB of L2 */
 #define PASS_FLOATS ((size_t)32 << 10)  /* of weights of one pass over a block of rows */
-#define WINOGRAD_TILES 18               /* of the tile rows that share wide weights */
+#define FEW_TILES 5
 #define BLOCK_FLOATS ((size_t)16 << 10) /* of unfinished sums of a block of rows */
 
 static size_t round_up(size_t n, size_t to) {
@@ -81,13 +81,14 @@ static void plan_direct(exa_conv3d_plan *plan, size_t block) {
     plan->scratch_floats = plan->pass_runs < plan->runs ? (size_t)plan->block_rows * row_floats : 0;
 }
 
-/* WINOGRAD's weights are 125/27 of DIRECT's: wide layers of few tiles go over them for several tile rows at once.
- */
+/* WINOGRAD's weights are 125/27 of DIRECT's: wide layers of few tiles go over them for several tile rows at once
+ * (bench_segclr --layers: 9^3 x 256 takes half the time so; from 6 tiles on one row at a time is faster, as more of
+ * what it works on stays in L2). */
 static void plan_winograd(exa_conv3d_plan *plan, int group) {
     size_t weights = (size_t)POINTS * POINTS * POINTS * (size_t)plan->cin * (size_t)plan->out_stride;
     int across = tiles(plan->shape[2]), down = tiles(plan->shape[1]);
 
-    if (group == 0) group = weights <= 4 * CACHE_FLOATS ? 1 : (WINOGRAD_TILES + across - 1) / across;
+    if (group == 0) group = weights > 4 * CACHE_FLOATS && across < FEW_TILES ? down : 1;
     plan->block_rows = group < down ? group : down;
     plan->scratch_floats = exa_winograd_scratch_of(plan).total;
 }
