@@ -7,7 +7,7 @@
 function(exa_simd_build isa floats)
     add_library(exa_simd_${isa} OBJECT
                 ${CMAKE_SOURCE_DIR}/kernels/simd/conv3d_direct.c ${CMAKE_SOURCE_DIR}/kernels/simd/conv3d_winograd.c
-                ${CMAKE_SOURCE_DIR}/kernels/simd/phantom_tile_simd.c)
+                ${CMAKE_SOURCE_DIR}/kernels/simd/phantom_tile_simd.c ${CMAKE_SOURCE_DIR}/kernels/simd/contact_row_simd.c)
     target_include_directories(exa_simd_${isa} PRIVATE ${CMAKE_SOURCE_DIR}/include ${CMAKE_SOURCE_DIR}/kernels)
     set_target_properties(exa_simd_${isa} PROPERTIES POSITION_INDEPENDENT_CODE ON)
     exa_compile_options(exa_simd_${isa})

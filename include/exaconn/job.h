@@ -64,6 +64,11 @@ typedef struct exa_job_reals3 {
 /* In the order of exa_overlap_options. */
 typedef enum exa_job_match { EXA_JOB_MATCH_MUTUAL, EXA_JOB_MATCH_ONE, EXA_JOB_MATCH_ANY } exa_job_match;
 
+/* "unsaid" before the values of exa_synapse_format; in the order of exa_synapse_units, exa_synapse_axes. */
+typedef enum exa_job_synapse_format { EXA_JOB_SYNAPSES_UNSAID } exa_job_synapse_format;
+typedef enum exa_job_synapse_units { EXA_JOB_UNITS_UNSAID } exa_job_synapse_units;
+typedef enum exa_job_synapse_axes { EXA_JOB_AXES_UNSAID } exa_job_synapse_axes;
+
 /* Strings are owned, NULL = not given; paths in them are resolved against the job file's folder. */
 typedef struct exa_job {
     char *volume; /* never NULL in a parsed job, like weights and output */
@@ -128,6 +133,17 @@ typedef struct exa_job {
     struct {
         bool segmentation, raw;
     } precomputed;
+    struct {
+        bool contacts, sites;
+        char *synapses;
+        exa_job_synapse_format format;
+        exa_job_synapse_units units;
+        exa_job_synapse_axes axes;
+        exa_job_reals3 table_voxel_size_nm;
+        double search_radius_nm;
+        int64_t min_synapses;
+        bool autapses;
+    } circuits;
     struct { /* 0 = no limit */
         int64_t max_seeds;
         int64_t max_objects;

@@ -1,7 +1,7 @@
 /* Records moved among the ranks, and sums of them by key.
  *
- * A record is any plain struct of a fixed size. For exa_reduce_by_key it begins with its key, a uint64: the neuron
- * a statistic belongs to, the pair a connection joins. What is summed merges in the node first, so that each node
+ * A record is any plain struct of a fixed size. For exa_reduce_by_key it begins with its key, one uint64 or two: the
+ * neuron a statistic belongs to, the pair a connection joins. What is summed merges in the node first, so that each node
  * sends a key once; then every rank gets its range of keys. No rank ever holds the whole, and the records of rank
  * 0, 1, ... one after the other are sorted by key. As combining is associative and commutative (integers, minima,
  * maxima), the result is the same for any number of ranks and nodes.
@@ -22,6 +22,7 @@ typedef struct exa_reduction {
     size_t size;                                /* bytes of a record, key included */
     void (*combine)(void *into, const void *r); /* of the same key; must be associative and commutative */
     int ranks_per_node;                         /* 0 = as the machine is; else pretended, for tests */
+    int key_words;                              /* uint64 in a key, the first one first: 1 or 2; 0 = 1 */
 } exa_reduction;
 
 /* Sums the records of all ranks by key. *records (malloc'd, *count of them, in any order, a key any number of

@@ -111,15 +111,23 @@ exa_status exa_sum_before(uint64_t mine, uint64_t *before, uint64_t *total) {
 
 /* ---- merging ------------------------------------------------------------------------------------------------- */
 
-static uint64_t key_of(const void *record) {
-    uint64_t key;
-    memcpy(&key, record, sizeof key);
-    return key;
+typedef struct key {
+    uint64_t word[2]; /* [1] is 0 in keys of one */
+} key;
+
+static key key_of(const exa_reduction *r, const void *record) {
+    key k = {{0, 0}};
+    memcpy(&k, record, r->key_words == 2 ? sizeof k : sizeof *k.word);
+    return k;
 }
 
-static int by_key(const void *a, const void *b) {
-    uint64_t x = key_of(a), y = key_of(b);
-    return (x > y) - (x < y);
+static int compare(key a, key b) {
+    if (a.word[0] != b.word[0]) return a.word[0] < b.word[0] ? -1 : 1;
+    return (a.word[1] > b.word[1]) - (a.word[1] < b.word[1]);
+}
+
+static int by_key(const void *a, const void *b, void *reduction) {
+    return compare(key_of(reduction, a), key_of(reduction, b));
 }
 
 /* Sorts, and makes one record of those with the same key. */
@@ -127,10 +135,10 @@ static void merge(const exa_reduction *r, char *records, size_t *count) {
     size_t kept = 0;
 
     if (*count == 0) return;
-    qsort(records, *count, r->size, by_key);
+    qsort_r(records, *count, r->size, by_key, (void *)(uintptr_t)r);
     for (size_t i = 1; i < *count; i++) {
         char *last = records + kept * r->size, *next = records + i * r->size;
-        if (key_of(last) == key_of(next)) {
+        if (compare(key_of(r, last), key_of(r, next)) == 0) {
             r->combine(last, next);
         } else if (++kept != i) {
             memcpy(records + kept * r->size, next, r->size);
@@ -144,7 +152,8 @@ static void merge(const exa_reduction *r, char *records, size_t *count) {
 enum { SAMPLES = 64 };
 
 typedef struct sample {
-    uint64_t key, weight; /* how many records it stands for */
+    key key;
+    uint64_t weight; /* how many records it stands for */
 } sample;
 
 /* Regular samples of the sorted records, always SAMPLES of them; those that stand for nothing have no weight. */
@@ -152,17 +161,16 @@ static void take_samples(const exa_reduction *r, const char *records, size_t cou
     memset(out, 0, SAMPLES * sizeof *out);
     for (size_t i = 0; i < SAMPLES; i++) {
         size_t from = count * i / SAMPLES, to = count * (i + 1) / SAMPLES;
-        if (from < to) out[i] = (sample){key_of(records + from * r->size), to - from};
+        if (from < to) out[i] = (sample){key_of(r, records + from * r->size), to - from};
     }
 }
 
 static int by_sample(const void *a, const void *b) {
-    const sample *x = a, *y = b;
-    return (x->key > y->key) - (x->key < y->key);
+    return compare(((const sample *)a)->key, ((const sample *)b)->key);
 }
 
 /* cuts[p] is the first key of rank p + 1. */
-static void choose_cuts(sample *all, size_t n, uint64_t *cuts, int ranks) {
+static void choose_cuts(sample *all, size_t n, key *cuts, int ranks) {
     uint64_t total = 0, seen = 0;
     int p = 1;
 
@@ -172,10 +180,10 @@ static void choose_cuts(sample *all, size_t n, uint64_t *cuts, int ranks) {
         while (p < ranks && seen * (uint64_t)ranks >= total * (uint64_t)p) cuts[p++ - 1] = all[i].key;
         seen += all[i].weight;
     }
-    while (p < ranks) cuts[p++ - 1] = UINT64_MAX;
+    while (p < ranks) cuts[p++ - 1] = (key){{UINT64_MAX, UINT64_MAX}};
 }
 
-static exa_status make_cuts(const exa_reduction *r, const char *records, size_t count, uint64_t **cuts) {
+static exa_status make_cuts(const exa_reduction *r, const char *records, size_t count, key **cuts) {
     int ranks = exa_comm_size();
     sample mine[SAMPLES], *all = NULL;
     exa_status st;
@@ -192,12 +200,12 @@ done:
 }
 
 /* The rank whose range has the key. */
-static int part_of(const uint64_t *cuts, int ranks, uint64_t key) {
+static int part_of(const key *cuts, int ranks, key k) {
     int low = 0, high = ranks - 1; /* cuts[0 .. low) are <= key */
 
     while (low < high) {
         int middle = low + (high - low) / 2;
-        if (cuts[middle] <= key)
+        if (compare(cuts[middle], k) <= 0)
             low = middle + 1;
         else
             high = middle;
@@ -208,7 +216,7 @@ static int part_of(const uint64_t *cuts, int ranks, uint64_t key) {
 /* ---- the two exchanges --------------------------------------------------------------------------------------- */
 
 /* Sends each record to the member of `comm` that is (its part) modulo the members, and merges what comes. */
-static exa_status send_parts(const exa_reduction *r, MPI_Comm comm, const uint64_t *cuts, void **records,
+static exa_status send_parts(const exa_reduction *r, MPI_Comm comm, const key *cuts, void **records,
                              size_t *count) {
     int members, ranks = exa_comm_size();
     size_t *counts = NULL, *at = NULL;
@@ -220,10 +228,10 @@ static exa_status send_parts(const exa_reduction *r, MPI_Comm comm, const uint64
     EXA_GOTO(agree, exa_calloc((size_t)members, sizeof *counts, "an exchange", &counts));
     EXA_GOTO(agree, exa_calloc((size_t)members, sizeof *at, "an exchange", &at));
     EXA_GOTO(agree, exa_alloc(*count, r->size, "records to be sent", &sorted));
-    for (size_t i = 0; i < *count; i++) counts[part_of(cuts, ranks, key_of(from + i * r->size)) % members]++;
+    for (size_t i = 0; i < *count; i++) counts[part_of(cuts, ranks, key_of(r, from + i * r->size)) % members]++;
     for (int m = 1; m < members; m++) at[m] = at[m - 1] + counts[m - 1];
     for (size_t i = 0; i < *count; i++) {
-        int m = part_of(cuts, ranks, key_of(from + i * r->size)) % members;
+        int m = part_of(cuts, ranks, key_of(r, from + i * r->size)) % members;
         memcpy(sorted + at[m]++ * r->size, from + i * r->size, r->size);
     }
 agree:
@@ -249,7 +257,7 @@ static void make_node(const exa_reduction *r, MPI_Comm *node) {
 }
 
 static exa_status reduce_ranks(const exa_reduction *r, void **records, size_t *count) {
-    uint64_t *cuts = NULL;
+    key *cuts = NULL;
     MPI_Comm node;
     exa_status st;
 

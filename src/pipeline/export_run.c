@@ -80,7 +80,7 @@ static exa_status write_state(const run_export *e) {
 
 /* Equal jobs make equal segmentations, but for the chunks that failed: what differs in either is another state. The
  * job is the one in the folder, so that it is the same after the run. */
-static exa_status find_fingerprint(run_export *e) {
+exa_status exa_run_fingerprint(const char *folder, char hex[EXA_SHA256_HEX_BYTES]) {
     static const char *const files[] = {"job.json", "failed_chunks.csv"};
     exa_json_text all = {0};
     char path[EXA_PATH_BYTES], *text = NULL;
@@ -89,7 +89,7 @@ static exa_status find_fingerprint(run_export *e) {
 
     exa_json_text_add(&all, "%s\n", exa_version_line());
     for (int i = 0; i < 2; i++) {
-        EXA_GOTO(done, exa_path_join(path, e->run, files[i]));
+        EXA_GOTO(done, exa_path_join(path, folder, files[i]));
         if (!exa_file_exists(path)) continue;
         EXA_GOTO(done, exa_file_read_all(path, largest_text_bytes, &text, &size));
         exa_json_text_add(&all, "%s\n", text);
@@ -97,7 +97,7 @@ static exa_status find_fingerprint(run_export *e) {
         text = NULL;
     }
     EXA_CHECK_GOTO(done, !all.failed, EXA_ERR_MEMORY, "cannot allocate the text of a job");
-    st = exa_sha256(all.data, all.size, e->fingerprint);
+    st = exa_sha256(all.data, all.size, hex);
 done:
     free(text);
     free(all.data);
@@ -107,7 +107,7 @@ done:
 static exa_status export_all(run_export *e, bool segmentation, bool raw) {
     char path[EXA_PATH_BYTES], volume[EXA_PATH_BYTES + 32];
 
-    EXA_TRY(exa_comm_agree(find_fingerprint(e)));
+    EXA_TRY(exa_comm_agree(exa_run_fingerprint(e->run, e->fingerprint)));
     EXA_TRY(exa_path_join(path, e->run, "segmentation.h5"));
     snprintf(volume, sizeof volume, "%s:/segmentation", path);
     if (segmentation) EXA_TRY(export_volume(e, volume, "segmentation", false));

@@ -223,6 +223,8 @@ static void print_summary(const exa_run_work *w) {
     EXA_INFO("segmentation: %s:/segmentation", path);
     EXA_INFO("look at it:   exaconn render --raw '%s' --seg '%s:/segmentation' --slice z=%lld -o slice.png",
              w->job->volume, path, (long long)(w->inputs.box.start[0] + w->inputs.box.shape[0] / 2));
+    if (w->job->circuits.contacts || w->job->circuits.synapses)
+        EXA_INFO("circuits:     %s/" EXA_RUN_CIRCUITS, w->job->output);
     if (w->job->precomputed.segmentation || w->job->precomputed.raw)
         EXA_INFO("              exaconn view '%s'", w->job->output);
 }
@@ -280,6 +282,7 @@ static exa_status segment(exa_run_work *w) {
 static exa_status work(exa_run_work *w) {
     EXA_TRY(exa_comm_agree(exa_run_write_status(w, "running", -1.0)));
     EXA_TRY(w->stitch_from ? stitch_again(w) : segment(w));
+    EXA_TRY(exa_run_circuits(w));
     EXA_TRY(exa_run_export(w));
     if (exa_comm_rank() != 0) return EXA_OK;
     w->times.total_s = exa_clock_now() - w->began;
@@ -357,6 +360,7 @@ static exa_status prepare(exa_run_work *w) {
     EXA_TRY(exa_plan_threads(w->job, &w->threads));
     EXA_TRY(exa_inputs_open(w->job, &w->inputs));
     EXA_TRY(exa_run_check_export(w));
+    EXA_TRY(exa_run_check_circuits(w));
     EXA_TRY(exa_plan_grid(w->job, &w->inputs, &w->grid));
     EXA_TRY(exa_plan_chunk(w->job, &w->inputs, &w->grid, w->threads, &w->plan));
     w->plan.steps *= (double)w->grid.chunks;

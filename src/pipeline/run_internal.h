@@ -18,6 +18,7 @@
 
 #define EXA_RUN_JOURNALS "journals"       /* folders in the run directory */
 #define EXA_RUN_CHECKPOINTS "checkpoints" /* of generations */
+#define EXA_RUN_CIRCUITS "circuits"       /* of contacts and connections */
 #define EXA_RUN_IDENTITY "run.txt"        /* in the folder of the journals */
 #define EXA_RUN_ATTEMPTS_HEADER                                                                                    \
     "seed_z,seed_y,seed_x,steps,outcome,id,voxels_raw,voxels_new,visited_start_z,visited_start_y,"                 \
@@ -156,6 +157,13 @@ exa_status exa_run_write_box_segments(exa_run_work *w);
 /* export_run.c: precomputed volumes for viewers, if the job wants them. Collective. */
 exa_status exa_run_check_export(const exa_run_work *w);
 exa_status exa_run_export(exa_run_work *w);
+
+/* The SHA-256 of what decides the segmentation in a run directory: program, job, failed chunks. */
+exa_status exa_run_fingerprint(const char *folder, char hex[EXA_SHA256_HEX_BYTES]);
+
+/* run_circuits.c: contacts and connections, if the job wants them. Collective. */
+exa_status exa_run_check_circuits(const exa_run_work *w);
+exa_status exa_run_circuits(exa_run_work *w);
 
 /* run_input.c */
 exa_status exa_run_load_raw(exa_run_work *w);

@@ -190,7 +190,7 @@ static void rename_supervoxels(const stitching *s, exa_segment *list) {
 }
 
 static exa_status write_segments(stitching *s) {
-    const exa_reduction reduction = {sizeof(exa_segment), exa_segment_combine, 0};
+    const exa_reduction reduction = {.size = sizeof(exa_segment), .combine = exa_segment_combine};
     size_t count = s->supervoxel_count;
     void *list = NULL;
     exa_status st;

@@ -65,7 +65,7 @@ done:
 }
 
 static exa_status find_large(work *w) {
-    const exa_reduction sums = {sizeof(size_record), add_size, 0};
+    const exa_reduction sums = {.size = sizeof(size_record), .combine = add_size};
     size_t count = w->supervoxel_count, kept = 0;
     size_record *list;
     exa_segid *ids;

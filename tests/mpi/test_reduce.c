@@ -34,7 +34,7 @@ static int holder(uint64_t seed, uint64_t i) {
 }
 
 static void check_reduction(uint64_t seed, int ranks_per_node) {
-    const exa_reduction reduction = {sizeof(record), combine, ranks_per_node};
+    const exa_reduction reduction = {.size = sizeof(record), .combine = combine, .ranks_per_node = ranks_per_node};
     record *mine = malloc(RECORDS * sizeof *mine), *expected = calloc(KEYS, sizeof *expected);
     void *records = mine;
     size_t count = 0, keys = 0;
@@ -75,8 +75,40 @@ static void sums(void **state) {
     }
 }
 
+typedef struct pair_record {
+    uint64_t a, b, sum;
+} pair_record;
+
+static void add_pair(void *into, const void *r) {
+    ((pair_record *)into)->sum += ((const pair_record *)r)->sum;
+}
+
+/* Keys of two words: (a, b) for a, b < 40, most of them with the same a; each is given by every rank. */
+static void pairs(void **state) {
+    const exa_reduction reduction = {.size = sizeof(pair_record), .combine = add_pair, .key_words = 2};
+    enum { WIDTH = 40 };
+    pair_record *mine = malloc(WIDTH * WIDTH * sizeof *mine);
+    void *records = mine;
+    size_t count = 0;
+    uint64_t before, total;
+
+    (void)state;
+    for (uint64_t i = WIDTH * WIDTH; i-- > 0;)
+        mine[count++] = (pair_record){i / WIDTH < 35 ? 7 : i / WIDTH, i % WIDTH * (UINT64_MAX / WIDTH), i};
+    assert_int_equal(exa_reduce_by_key(&reduction, &records, &count), EXA_OK);
+    assert_int_equal(exa_sum_before(count, &before, &total), EXA_OK);
+    assert_int_equal(total, 6 * WIDTH);
+    for (size_t i = 0; i < count; i++) {
+        const pair_record *r = (const pair_record *)records + i;
+        uint64_t n = before + i, a = n / WIDTH ? n / WIDTH + 34 : 7, b = n % WIDTH, sum = a * WIDTH + b;
+        if (a == 7) sum = 35 * b + WIDTH * 35 * 34 / 2;
+        assert_true(r->a == a && r->b == b * (UINT64_MAX / WIDTH) && r->sum == sum * (uint64_t)exa_comm_size());
+    }
+    free(records);
+}
+
 static void nothing(void **state) {
-    const exa_reduction reduction = {sizeof(record), combine, 0};
+    const exa_reduction reduction = {.size = sizeof(record), .combine = combine};
     void *records = NULL;
     size_t count = 0;
 
@@ -113,7 +145,7 @@ static void exchanges(void **state) {
 }
 
 int main(void) {
-    const struct CMUnitTest tests[] = {cmocka_unit_test(sums), cmocka_unit_test(nothing),
+    const struct CMUnitTest tests[] = {cmocka_unit_test(sums), cmocka_unit_test(pairs), cmocka_unit_test(nothing),
                                        cmocka_unit_test(exchanges)};
     int failed;
 
