@@ -12,8 +12,8 @@
 
 extern const exa_cli_command exa_cmd_run, exa_cmd_stitch, exa_cmd_plan, exa_cmd_status, exa_cmd_verify,
     exa_cmd_config, exa_cmd_info, exa_cmd_import_ffn, exa_cmd_import_segclr, exa_cmd_import_images, exa_cmd_phantom,
-    exa_cmd_eval, exa_cmd_render, exa_cmd_connectome, exa_cmd_export, exa_cmd_view, exa_cmd_help, exa_cmd_version,
-    exa_cmd_man, exa_cmd_completion;
+    exa_cmd_eval, exa_cmd_render, exa_cmd_connectome, exa_cmd_embed, exa_cmd_export, exa_cmd_view, exa_cmd_help,
+    exa_cmd_version, exa_cmd_man, exa_cmd_completion;
 
 /* In the order of --help. */
 const exa_cli_command *const *exa_cli_commands(size_t *count);
@@ -54,6 +54,9 @@ bool exa_cli_alternative(const char *argument, size_t i, char *out, size_t out_b
 
 /* "Z,Y,X,DZ,DY,DX", the value of --box: first voxel, then extents. */
 exa_status exa_cli_parse_box(const char *text, exa_box *box);
+
+/* Nanometres, "40,4,4" (zyx) or one number for all axes; `out` is untouched without the option. */
+exa_status exa_cli_parse_size(const exa_cli_arguments *arguments, const char *option, double out[3]);
 
 /* Refuses to replace an existing file unless --force was given. */
 exa_status exa_cli_check_free(const exa_cli_arguments *arguments, const char *path);
