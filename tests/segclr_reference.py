@@ -18,7 +18,7 @@ import torch.nn.functional as F
 BLOCKS = {18: (2, 2, 2, 2), 34: (3, 4, 6, 3), 50: (3, 4, 6, 3)}
 EPSILON = 1e-5
 # variant, depth, width, size; the first of a width and depth are the published shape.
-CASES = [('tf1', 18, 64, 33), ('tf1', 18, 64, 65), ('tf1', 18, 64, 97), ('tf2', 18, 64, 33), ('tf2', 18, 64, 65),
+CASES = [('tf1', 18, 64, 129), ('tf2', 18, 64, 129), ('tf1', 18, 64, 33), ('tf1', 18, 64, 65), ('tf1', 18, 64, 97), ('tf2', 18, 64, 33), ('tf2', 18, 64, 65),
          ('tf2', 18, 64, 97), ('tf1', 34, 16, 65), ('tf2', 34, 16, 65), ('tf1', 50, 16, 65), ('tf2', 50, 16, 65)]
 
 
