@@ -3,11 +3,12 @@
  *
  *   bench_segclr [--weights FILE.h5] [--variant tf1|tf2] [--patch 129] [--threads 1] [--batch THREADS]
  *                [--kernel auto|direct] [--isa auto|portable|avx2|avx512] [--repeat 5] [--warmup 1] [--dense]
- *                [--no-check] [--no-peak] [--layers]
+ *                [--radius R] [--no-skip] [--no-check] [--no-peak] [--layers]
  *
- * Without weights a random ResNet-18. Patches are a tube of noise in the dark, as the tests'; --dense: noise
- * everywhere. One sample is one call with `batch` patches. The first embedding is compared with direct
- * convolution's before anything is timed. --layers times each kind of convolution alone instead, by kernel.
+ * Without weights a random ResNet-18. Patches are a tube of noise in the dark, of R voxels' radius (a quarter of
+ * the patch); --dense: noise everywhere. --no-skip: nothing is copied from an empty patch. One sample is one call
+ * with `batch` patches. The first embedding is compared with direct convolution's before anything is timed.
+ * --layers times each kind of convolution alone instead, by kernel.
  */
 #include "bench_util.h"
 
@@ -44,9 +45,8 @@ static exa_segclr_model *make_model(int argc, char **argv) {
     return m;
 }
 
-static float *make_patch(const exa_segclr_model *m, int number, bool dense) {
+static float *make_patch(const exa_segclr_model *m, int number, double radius, bool dense) {
     size_t nz = (size_t)m->patch[0], ny = (size_t)m->patch[1], nx = (size_t)m->patch[2];
-    double radius = (double)ny / 4;
     uint64_t state = (uint64_t)number;
     float *p;
 
@@ -166,12 +166,15 @@ int main(int argc, char **argv) {
         return 0;
     }
     exa_segclr_model *m = make_model(argc, argv);
+    double radius = atof(bench_option(argc, argv, "--radius", "0"));
+    if (!(radius > 0)) radius = (double)m->patch[1] / 4;
     need(exa_pool_create(threads, false, &pool));
     need(exa_segclr_net_create(m, direct ? EXA_SEGCLR_KERNEL_DIRECT : EXA_SEGCLR_KERNEL_AUTO, isa, pool, &net));
     for (int i = 0; i < batch; i++) {
-        patch[i] = make_patch(m, i, bench_flag(argc, argv, "--dense"));
+        patch[i] = make_patch(m, i, radius, bench_flag(argc, argv, "--dense"));
         need(exa_calloc((size_t)m->geometry.embedding, sizeof(float), "embeddings", &embedding[i]));
     }
+    need(exa_segclr_net_skip(net, !bench_flag(argc, argv, "--no-skip")));
     need(exa_segclr_net_embed(net, (size_t)batch, patch, embedding));
     double difference = bench_flag(argc, argv, "--no-check") ? 0 : check(m, pool, patch[0], embedding[0]);
     for (int i = 0; i < warmup; i++) need(exa_segclr_net_embed(net, (size_t)batch, patch, embedding));

@@ -33,6 +33,11 @@ void exa_segclr_net_destroy(exa_segclr_net **net);
  */
 exa_status exa_segclr_net_embed(exa_segclr_net *net, size_t n, const float *const *patch, float *const *embedding);
 
+/* Where a patch is empty, and far enough from where it is not, every layer gives what it gives for an empty patch.
+ * Once a net has met a few patches it keeps the latter and copies instead of computing; the bits stay the same.
+ * `on`: from now on; off: never. */
+exa_status exa_segclr_net_skip(exa_segclr_net *net, bool on);
+
 /* What a patch looks like on its way, to find where two implementations part: mean and mean square over all voxels
  * and channels after the pooled stem ("stem"), each stage ("stage_2" ...), and over the features before the head
  * ("mean"). */

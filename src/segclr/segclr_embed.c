@@ -11,6 +11,7 @@ typedef struct job {
     const float *const *patch;
     float *const *embedding;
     exa_segclr_trace *trace; /* NULL, or of the one patch */
+    bool record;             /* the patch is empty: keep what the layers give */
 } job;
 
 /* One patch at work. */
@@ -20,6 +21,7 @@ typedef struct flight {
     size_t *claimed;
     size_t part; /* which of the members this is */
     exa_pool *together;
+    exa_segclr_skip skip;
 } flight;
 
 static void share(const flight *f, size_t count, size_t *begin, size_t *end) {
@@ -37,11 +39,24 @@ static void load_patch(const flight *f, const float *patch) {
     for (size_t row = begin; row < end; row++) {
         size_t at = ((row / height + 3) * (height + 6) + row % height + 3) * line + 3;
         memcpy(f->lane + at, patch + row * width, width * sizeof *patch);
+        exa_segclr_skip_input(&f->skip, row, patch + row * width);
     }
 }
 
 static float *ring_plane(const flight *f, int plane) {
     return f->lane + f->job->net->ring_at + (size_t)(plane % 3) * f->job->net->plane_floats;
+}
+
+/* One row of the stem's output. */
+static void stem_row(const flight *f, const exa_conv3d_args *args, int z, size_t y) {
+    const exa_segclr_net *net = f->job->net;
+    size_t floats = (size_t)net->stem.shape[2] * (size_t)net->stem.out_stride;
+
+    if (exa_segclr_skip_has_stem(&f->skip, z, (int)y)) {
+        exa_conv3d_run(&net->stem, args, y, y + 1, f->scratch);
+    } else if (exa_segclr_skip_needs_stem(&f->skip, z, (int)y)) {
+        memcpy(args->out + y * floats, net->empty_stem, floats * sizeof *args->out);
+    }
 }
 
 /* Planes 2 p and 2 p + 1 of the stem, the second if there is one; 2 p - 1 is still there. */
@@ -53,29 +68,46 @@ static void stem_planes(const flight *f, int p, bool relu) {
     for (int i = 2 * p; i <= 2 * p + 1 && i < net->stem_planes; i++) {
         exa_conv3d_args args = {.in = f->lane + (size_t)(2 * i) * plane, .packed = net->packed, .relu_out = relu};
         args.out = ring_plane(f, i);
-        exa_conv3d_run(&net->stem, &args, begin, end, f->scratch);
+        if (!f->skip.maps) {
+            exa_conv3d_run(&net->stem, &args, begin, end, f->scratch);
+            continue;
+        }
+        for (size_t y = begin; y < end; y++) stem_row(f, &args, i, y);
     }
 }
 
 /* The largest of up to 3 x 3 x 3 stem voxels, those that exist. */
-static void pool_rows(const flight *f, int p) {
+static void pool_row(const flight *f, int p, int y) {
     const exa_segclr_net *net = f->job->net;
     const exa_segclr_grid *g = &net->grid[net->pooled];
     int height = net->stem.shape[1], width = net->stem.shape[2];
-    size_t stride = (size_t)net->stem.out_stride, begin, end;
+    size_t stride = (size_t)net->stem.out_stride;
+
+    for (int x = 0; x < g->shape[2]; x++) {
+        const float *in[27];
+        int window = 0;
+        for (int k = 0; k < 27; k++) {
+            int sz = 2 * p + k / 9 - 1, sy = 2 * y + k / 3 % 3 - 1, sx = 2 * x + k % 3 - 1;
+            if (sz < 0 || sy < 0 || sx < 0 || sz >= net->stem_planes || sy >= height || sx >= width) continue;
+            in[window++] = ring_plane(f, sz) + ((size_t)sy * (size_t)width + (size_t)sx) * stride;
+        }
+        exa_conv3d_max(net->isa, in, window, stride,
+                       f->lane + g->at + exa_conv3d_grid_index(&g->plan, p, y, x) * stride);
+    }
+}
+
+static void pool_rows(const flight *f, int p) {
+    const exa_segclr_net *net = f->job->net;
+    const exa_segclr_grid *g = &net->grid[net->pooled];
+    size_t row_floats = (size_t)g->shape[2] * (size_t)net->stem.out_stride, begin, end;
 
     share(f, (size_t)g->shape[1], &begin, &end);
     for (int y = (int)begin; y < (int)end; y++) {
-        for (int x = 0; x < g->shape[2]; x++) {
-            const float *in[27];
-            int window = 0;
-            for (int k = 0; k < 27; k++) {
-                int sz = 2 * p + k / 9 - 1, sy = 2 * y + k / 3 % 3 - 1, sx = 2 * x + k % 3 - 1;
-                if (sz < 0 || sy < 0 || sx < 0 || sz >= net->stem_planes || sy >= height || sx >= width) continue;
-                in[window++] = ring_plane(f, sz) + ((size_t)sy * (size_t)width + (size_t)sx) * stride;
-            }
-            exa_conv3d_max(net->isa, in, window, stride,
-                           f->lane + g->at + exa_conv3d_grid_index(&g->plan, p, y, x) * stride);
+        if (exa_segclr_skip_has_pooled(&f->skip, p, y)) {
+            pool_row(f, p, y);
+        } else {
+            size_t at = exa_conv3d_grid_index(&g->plan, p, y, 0) * (size_t)net->stem.out_stride;
+            memcpy(f->lane + g->at + at, net->empty_pooled + at, row_floats * sizeof *f->lane);
         }
     }
 }
@@ -92,6 +124,21 @@ static void run_stem(const flight *f, bool relu) {
 
 /* ---- the rest ----------------------------------------------------------------------------------- */
 
+/* Stretches of units that are to be run, and copies for the others. */
+static void run_units(const flight *f, const exa_segclr_step *s, const exa_conv3d_args *args, const uint8_t *units,
+                      size_t begin, size_t end) {
+    if (!f->skip.maps || !s->empty) {
+        exa_conv3d_run(&s->plan, args, begin, end, f->scratch);
+        return;
+    }
+    for (size_t i = begin, next; i < end; i = next) {
+        for (next = i; next < end && units[next]; next++) {
+        }
+        if (next > i) exa_conv3d_run(&s->plan, args, i, next, f->scratch);
+        for (; next < end && !units[next]; next++) exa_segclr_skip_copy(&f->skip, s, next, f->lane);
+    }
+}
+
 static void run_step(const flight *f, int i) {
     const exa_segclr_net *net = f->job->net;
     const exa_segclr_step *s = &net->step[i];
@@ -101,13 +148,15 @@ static void run_step(const flight *f, int i) {
                             .affine = s->affine ? s->packed + s->plan.packed_floats : NULL,
                             .add_out = s->add_out,
                             .relu_out = s->relu_out};
+    uint8_t units[EXA_SEGCLR_MAX_UNITS];
     size_t begin = 0, end = s->plan.rows;
 
+    exa_segclr_skip_step(&f->skip, s, units);
     if (f->job->members == 1) {
-        exa_conv3d_run(&s->plan, &args, begin, end, f->scratch);
+        run_units(f, s, &args, units, begin, end);
     } else {
         while (exa_pool_claim(&f->claimed[i], s->plan.rows, f->job->members, &begin, &end))
-            exa_conv3d_run(&s->plan, &args, begin, end, f->scratch);
+            run_units(f, s, &args, units, begin, end);
     }
 }
 
@@ -187,17 +236,27 @@ static void run_head(const flight *f, float *embedding) {
     for (int c = 0; c < net->embedding; c++) embedding[c] = (float)in[c];
 }
 
+/* One member's part of what it costs to keep a grid of an empty patch. */
+static void record_grid(const flight *f, int grid, float *to) {
+    const exa_segclr_grid *g = &f->job->net->grid[grid];
+    size_t floats = exa_conv3d_grid_voxels(&g->plan) * (size_t)g->plan.out_stride;
+    if (f->job->record && f->part == 0 && to) memcpy(to, f->lane + g->at, floats * sizeof *to);
+}
+
 static void embed_patch(const flight *f, size_t i) {
     exa_segclr_net *net = f->job->net;
     int stage = 1;
 
     load_patch(f, f->job->patch[i]);
     exa_pool_barrier(f->together);
+    exa_segclr_skip_pooled(&f->skip);
     run_stem(f, net->stem_relu);
     trace_grid(f, net->pooled, stage);
+    record_grid(f, net->pooled, net->empty_pooled);
     for (int s = 0; s < net->step_count; s++) {
         run_step(f, s);
         exa_pool_barrier(f->together);
+        record_grid(f, net->step[s].out, net->step[s].empty);
         if (net->step[s].ends_stage) trace_grid(f, net->step[s].out, ++stage);
     }
     if (f->part == 0) run_head(f, f->job->embedding[i]);
@@ -208,7 +267,8 @@ static flight begin_flight(const job *j, size_t member, size_t lane) {
     return (flight){.job = j,
                     .lane = net->grids + lane * net->lane_floats,
                     .scratch = net->scratch + member * net->scratch_floats,
-                    .claimed = net->claimed};
+                    .claimed = net->claimed,
+                    .skip = exa_segclr_skip_of(net, member, lane)};
 }
 
 static void own_patch(void *context, size_t i, int member) {
@@ -233,8 +293,8 @@ static void shared_patches(void *context, int member) {
 static exa_status run(exa_segclr_net *net, size_t n, const float *const *patch, float *const *embedding,
                       exa_segclr_trace *trace) {
     size_t threads = (size_t)net->threads, whole = trace ? 0 : n / threads * threads;
-    job own = {net, 0, whole, 1, patch, embedding, NULL};
-    job rest = {net, whole, n - whole, threads, patch, embedding, trace};
+    job own = {net, 0, whole, 1, patch, embedding, NULL, false};
+    job rest = {net, whole, n - whole, threads, patch, embedding, trace, false};
 
     memset(net->claimed, 0, threads * (size_t)net->step_count * sizeof *net->claimed);
     if (own.count > 0) exa_pool_for(net->pool, own.count, own_patch, &own);
@@ -243,10 +303,24 @@ static exa_status run(exa_segclr_net *net, size_t n, const float *const *patch, 
 }
 
 exa_status exa_segclr_net_embed(exa_segclr_net *net, size_t n, const float *const *patch, float *const *embedding) {
+    enum { FEW = 8 };
+
+    if (!net->skipping && !net->skip_never && (net->served += n) > FEW) EXA_TRY(exa_segclr_net_skip(net, true));
     return run(net, n, patch, embedding, NULL);
 }
 
 exa_status exa_segclr_net_trace(exa_segclr_net *net, const float *patch, exa_segclr_trace trace[EXA_SEGCLR_TRACES],
                                 float *embedding) {
     return run(net, 1, &patch, &embedding, trace);
+}
+
+exa_status exa_segclr_net_record_empty(exa_segclr_net *net, const float *patch, float *embedding) {
+    job j = {net, 0, 1, (size_t)net->threads, &patch, &embedding, NULL, true};
+
+    memset(net->claimed, 0, (size_t)net->step_count * sizeof *net->claimed);
+    exa_pool_run(net->pool, shared_patches, &j);
+    /* Every row of the stem is the same: the last plane is still in the ring. */
+    memcpy(net->empty_stem, net->grids + net->ring_at + (size_t)((net->stem_planes - 1) % 3) * net->plane_floats,
+           (size_t)net->stem.shape[2] * (size_t)net->stem.out_stride * sizeof *embedding);
+    return EXA_OK;
 }

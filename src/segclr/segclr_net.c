@@ -35,7 +35,7 @@ const char *exa_segclr_net_description(const exa_segclr_net *net) {
 }
 
 size_t exa_segclr_net_memory_bytes(const exa_segclr_net *net) {
-    return net->packed_bytes + net->grids_bytes + net->scratch_bytes;
+    return net->packed_bytes + net->grids_bytes + net->scratch_bytes + net->empty_bytes;
 }
 
 /* ---- the list of convolutions ------------------------------------------------------------------- */
@@ -242,7 +242,9 @@ static exa_status make_lanes(exa_segclr_net *net) {
             {g->shape[0], g->shape[1], g->shape[2]}, 3, 1, g->channels, g->channels, 0, 0, false};
         EXA_TRY(exa_conv3d_plan_layer(EXA_CONV3D_DIRECT, net->isa, &like, &g->plan));
         g->at = at;
+        g->map = net->map_bytes;
         at += round_up(exa_conv3d_grid_voxels(&g->plan) * (size_t)g->plan.out_stride, PAGE_FLOATS);
+        net->map_bytes += (size_t)g->shape[0] * (size_t)g->shape[1];
     }
     net->lane_floats = at;
     net->scratch_floats = round_up(net->scratch_floats, PAGE_FLOATS);
@@ -263,6 +265,7 @@ exa_status exa_segclr_net_create(const exa_segclr_model *m, exa_segclr_kernel ke
     EXA_TRY(exa_calloc(1, sizeof *net, "the network", &net));
     net->pool = pool;
     net->threads = exa_pool_threads(pool);
+    net->skip_never = kernel == EXA_SEGCLR_KERNEL_REFERENCE;
     net->isa = exa_conv3d_isa(isa);
     net->stem_relu = m->geometry.variant == EXA_SEGCLR_TF2;
     EXA_GOTO(done, make_steps(net, kernel, m));
@@ -284,6 +287,11 @@ void exa_segclr_net_destroy(exa_segclr_net **net_inout) {
     exa_segclr_net *net = *net_inout;
     if (!net) return;
     for (int i = 0; i < net->head_count; i++) free(net->head[i].weights);
+    for (int i = 0; i < net->step_count; i++) free(net->step[i].empty);
+    free(net->empty_pooled);
+    free(net->empty_stem);
+    free(net->maps);
+    free(net->inputs);
     free(net->packed);
     free(net->claimed);
     free(net->grids);

@@ -106,6 +106,48 @@ static void test_threads_and_batches_change_no_bit(void **state) {
     exa_segclr_model_destroy(&m);
 }
 
+/* What is copied from an empty patch instead of being computed is the same, bit by bit. */
+static void test_skipping_changes_no_bit(void **state) {
+    (void)state;
+    enum { CASES = 6, SIDE = 65 };
+    for (int variant = 1; variant <= 2; variant++) {
+        exa_segclr_model *m = segclr_random_model(variant, variant == 1 ? 18 : 50, 16, SIDE);
+        exa_pool *pool = NULL;
+        exa_segclr_net *net;
+        float e[2][CASES][FLOATS], *to[CASES];
+        float *patch[CASES];
+
+        assert_ok(exa_pool_create(2, false, &pool));
+        net = net_of(m, EXA_SEGCLR_KERNEL_AUTO, EXA_ISA_AUTO, pool);
+        for (int i = 0; i < CASES; i++) {
+            patch[i] = calloc(SIDE * SIDE * SIDE, sizeof *patch[i]);
+            for (int v = 0; v < SIDE * SIDE * SIDE; v++) {
+                int z = v / (SIDE * SIDE), y = v / SIDE % SIDE, x = v % SIDE;
+                bool in[CASES] = {false,
+                                  z == 32 && y == 32 && x == 32,
+                                  abs(z - 20) < 3 && abs(y - 50) < 2,
+                                  z == 0 && y == 64,
+                                  abs(y - 30) < 4 && abs(x - 30) < 4,
+                                  true};
+                if (in[i]) patch[i][v] = (float)exa_segclr_random("skip", 1, (uint64_t)v);
+            }
+        }
+        for (int skip = 0; skip < 2; skip++) {
+            assert_ok(exa_segclr_net_skip(net, skip));
+            for (size_t n = 1; n <= CASES; n += CASES - 1) { /* by all threads, and each by one */
+                for (int i = 0; i < CASES; i++) to[i] = e[skip][i];
+                for (size_t first = 0; first < CASES; first += n)
+                    assert_ok(exa_segclr_net_embed(net, n, (const float *const *)patch + first, to + first));
+                assert_memory_equal(e[0], e[skip], sizeof e[0]);
+            }
+        }
+        for (int i = 0; i < CASES; i++) free(patch[i]);
+        exa_segclr_net_destroy(&net);
+        exa_pool_destroy(&pool);
+        exa_segclr_model_destroy(&m);
+    }
+}
+
 /* ---- a network that can be computed by hand ----------------------------------------------------- */
 
 enum { WIDTH = 16, MOST = WIDTH * 8 };
@@ -273,6 +315,7 @@ int main(void) {
         cmocka_unit_test(test_golden),
         cmocka_unit_test(test_golden_everywhere),
         cmocka_unit_test(test_threads_and_batches_change_no_bit),
+        cmocka_unit_test(test_skipping_changes_no_bit),
         cmocka_unit_test(test_constant_patch_has_a_closed_form),
         cmocka_unit_test(test_axis_order),
         cmocka_unit_test(test_patches_that_are_no_cubes),
