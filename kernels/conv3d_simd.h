@@ -7,11 +7,13 @@
 typedef struct exa_conv3d_simd {
     int vector_floats;
     int block_vectors; /* output vectors one register block holds: packed weights are laid out by it */
-    void (*direct)(const exa_conv3d_plan *plan, const exa_conv3d_args *args, size_t begin, size_t end);
+    void (*direct)(const exa_conv3d_plan *plan, const exa_conv3d_args *args, size_t begin, size_t end,
+                   float *scratch);
     void (*winograd)(const exa_conv3d_plan *plan, const exa_conv3d_args *args, size_t begin, size_t end,
                      float *scratch);
     void (*head)(const float *in, int stride, const float *weights, float bias, const float *add, size_t count,
                  float *out);
+    void (*max)(const float *const *in, int window, size_t count, float *out);
 } exa_conv3d_simd;
 
 extern const exa_conv3d_simd exa_conv3d_simd_portable;
@@ -20,18 +22,22 @@ extern const exa_conv3d_simd exa_conv3d_simd_avx2;
 extern const exa_conv3d_simd exa_conv3d_simd_avx512;
 #endif
 
-/* Scratch of the Winograd kernel, in floats, by part; all are multiples of 16. */
+/* Scratch of the Winograd kernel, in floats, by part; all are multiples of 16. G tile rows are worked on at once.
+ */
 typedef struct exa_winograd_scratch {
-    size_t ring;    /* [5 rows][5 pz][grid x][Cin] */
-    size_t points;  /* [5 py][grid x][Cin] */
-    size_t in;      /* [5 px][tiles x][Cin] */
-    size_t product; /* [5 px][tiles x][Cout] */
-    size_t lines;   /* [5 py][3 * tiles x][Cout] */
-    size_t planes;  /* [5 pz][3 yo][3 * tiles x][Cout] */
+    size_t ring;    /* [3 G + 2 rows][5 pz][grid x][Cin] */
+    size_t points;  /* [G][5 py][grid x][Cin] */
+    size_t in;      /* [5 px][G, tiles x][Cin] */
+    size_t product; /* [5 px][G, tiles x][Cout] */
+    size_t lines;   /* [G][5 py][3 * tiles x][Cout] */
+    size_t planes;  /* [G][5 pz][3 yo][3 * tiles x][Cout] */
     size_t total;
 } exa_winograd_scratch;
 
 exa_winograd_scratch exa_winograd_scratch_of(const exa_conv3d_plan *plan);
+
+/* The input voxel under the first tap of output voxel z, y, x: the halo makes it a valid one. */
+size_t exa_conv3d_first_tap(const exa_conv3d_plan *plan, int z, int y, int x);
 
 /* 1-D Winograd F(3, 3) at the points 0, 1, -1/2, -2 and infinity. Of the point sets tried through the whole
  * published FIB-25 network this one errs least, about as little as direct convolution (docs/benchmarks.md,

@@ -98,6 +98,24 @@ def write_contents(path, layers, attributes):
                                  track_times=False)
 
 
+def write_tensors(path, kind, version, attributes, tensors):
+    """Any kind: attributes as they are, tensors [(name, array)] in the order they are stored in."""
+    temporary = f'{path}.tmp-{os.getpid()}'
+    try:
+        with h5py.File(temporary, 'w', userblock_size=HEADER_BYTES) as f:
+            f.attrs['kind'], f.attrs['kind_version'] = text(kind), version
+            for key, value in attributes.items():
+                f.attrs[key] = text(value) if isinstance(value, str) else value
+            for name, tensor in tensors:
+                f.create_dataset(name, data=np.ascontiguousarray(tensor, '<f4'), track_times=False)
+        seal(temporary)
+        replace(temporary, path)
+    except BaseException:
+        if os.path.exists(temporary):
+            os.unlink(temporary)
+        raise
+
+
 def replace(temporary, path):
     """The last step of an atomic write: what is under the final name is whole, also after a power cut."""
     os.replace(temporary, path)

@@ -51,6 +51,10 @@ exa_status exa_size_mul(size_t count, size_t size, size_t *bytes);
 exa_status exa_alloc(size_t count, size_t size, const char *what, void *pointer_out);
 exa_status exa_calloc(size_t count, size_t size, const char *what, void *pointer_out);
 
+/* Zeroed floats on huge pages where the system grants them, for what is walked through over and over; `bytes_out`
+ * receives what they take. Free with free(). */
+exa_status exa_huge_calloc(size_t floats, const char *what, float **out, size_t *bytes_out);
+
 /* Room for `wanted` items of `size` bytes in the array that `array` points to (by realloc), doubling *capacity;
  * `what` names them in the error. */
 exa_status exa_grow(void *array, size_t *capacity, size_t size, size_t wanted, const char *what);

@@ -1,8 +1,8 @@
 /* A table in an HDF5 file: one dataset for each column, written by all ranks, read by h5py and every other program.
  *
- * A column has rows of one number or three (z, y, x). The root group carries attributes, "format" among them, which
- * says what the table is. Contiguous and uncompressed. docs/formats.md has the
- * columns of each format.
+ * A column has rows of one number or of several (z, y, x; the floats of an embedding). The root group carries
+ * attributes, "format" among them, which says what the table is. Contiguous and uncompressed. docs/formats.md has
+ * the columns of each format.
  */
 #ifndef EXACONN_COLUMN_FILE_H
 #define EXACONN_COLUMN_FILE_H
@@ -19,7 +19,7 @@ extern "C" {
 
 typedef struct exa_column_file exa_column_file;
 
-typedef enum exa_column_type { EXA_COLUMN_U64, EXA_COLUMN_I64, EXA_COLUMN_F64 } exa_column_type;
+typedef enum exa_column_type { EXA_COLUMN_U64, EXA_COLUMN_I64, EXA_COLUMN_F64, EXA_COLUMN_F32 } exa_column_type;
 
 /* ---- writing: collective ---- */
 
@@ -31,7 +31,7 @@ exa_status exa_column_file_put_text(exa_column_file *file, const char *name, con
 exa_status exa_column_file_put_integer(exa_column_file *file, const char *name, uint64_t value);
 exa_status exa_column_file_put_reals(exa_column_file *file, const char *name, const double *values, int count);
 
-/* A column: `rows` rows of `width` numbers (1 or 3) of this rank, after those of the ranks before it. */
+/* A column: `rows` rows of `width` numbers (1 or more) of this rank, after those of the ranks before it. */
 exa_status exa_column_file_write(exa_column_file *file, const char *name, exa_column_type type, int width,
                                  const void *data, size_t rows);
 

@@ -35,6 +35,11 @@ void exa_pool_barrier(exa_pool *pool);
 typedef void exa_pool_item_body(void *context, size_t i, int member);
 void exa_pool_for(exa_pool *pool, size_t count, exa_pool_item_body *body, void *context);
 
+/* Rows of one loop, claimed by `members` as they come for them: half an even share of what is left each time, so
+ * that a thread which the system has put aside, or a slower core, delays the others by a small piece and not by its
+ * whole share. `*claimed` is shared and 0 at the beginning. False when none is left. */
+bool exa_pool_claim(size_t *claimed, size_t rows, size_t members, size_t *begin, size_t *end);
+
 #ifdef __cplusplus
 }
 #endif

@@ -44,8 +44,11 @@ SIMD_INLINE vec relu(vec v) {
     return (vec)((vec_mask)v & (v > zero));
 }
 
-/* What a convolution does with a finished vector at output offset `at`. */
-SIMD_INLINE void finish(const exa_conv3d_args *args, size_t at, vec v) {
+/* What a convolution does with a finished vector of channels from `channel` on, at output offset `at`. */
+SIMD_INLINE void finish(const exa_conv3d_plan *plan, const exa_conv3d_args *args, size_t at, size_t channel,
+                        vec v) {
+    if (args->affine)
+        v = relu(v) * load(args->affine + channel) + load(args->affine + (size_t)plan->out_stride + channel);
     if (args->add_out) v += load(args->out + at);
     if (args->out_relu) store(args->out_relu + at, relu(v));
     store(args->out + at, args->relu_out ? relu(v) : v);

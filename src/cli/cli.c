@@ -12,10 +12,11 @@
 #include <unistd.h>
 
 static const exa_cli_command *const commands[] = {
-    &exa_cmd_run,    &exa_cmd_stitch,  &exa_cmd_plan,       &exa_cmd_status,        &exa_cmd_verify,
-    &exa_cmd_config, &exa_cmd_info,    &exa_cmd_import_ffn, &exa_cmd_import_images, &exa_cmd_phantom,
-    &exa_cmd_eval,   &exa_cmd_render,  &exa_cmd_connectome, &exa_cmd_circuit, &exa_cmd_export,        &exa_cmd_view,
-    &exa_cmd_help,   &exa_cmd_version, &exa_cmd_man,        &exa_cmd_completion,
+    &exa_cmd_run,     &exa_cmd_stitch,     &exa_cmd_plan,       &exa_cmd_status,        &exa_cmd_verify,
+    &exa_cmd_config,  &exa_cmd_info,       &exa_cmd_import_ffn, &exa_cmd_import_segclr, &exa_cmd_import_images,
+    &exa_cmd_phantom, &exa_cmd_eval,       &exa_cmd_render,     &exa_cmd_embed,         &exa_cmd_connectome,
+    &exa_cmd_circuit, &exa_cmd_export,     &exa_cmd_view,       &exa_cmd_help,          &exa_cmd_version,
+    &exa_cmd_man,     &exa_cmd_completion,
 };
 
 const exa_cli_option exa_cli_global_options[] = {

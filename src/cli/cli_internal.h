@@ -11,9 +11,9 @@
 #include <stdio.h>
 
 extern const exa_cli_command exa_cmd_run, exa_cmd_stitch, exa_cmd_plan, exa_cmd_status, exa_cmd_verify,
-    exa_cmd_config, exa_cmd_info, exa_cmd_import_ffn, exa_cmd_import_images, exa_cmd_phantom, exa_cmd_eval,
-    exa_cmd_render, exa_cmd_connectome, exa_cmd_circuit, exa_cmd_export, exa_cmd_view, exa_cmd_help, exa_cmd_version, exa_cmd_man,
-    exa_cmd_completion;
+    exa_cmd_config, exa_cmd_info, exa_cmd_import_ffn, exa_cmd_import_segclr, exa_cmd_import_images, exa_cmd_phantom,
+    exa_cmd_eval, exa_cmd_render, exa_cmd_embed, exa_cmd_connectome, exa_cmd_circuit, exa_cmd_export, exa_cmd_view,
+    exa_cmd_help, exa_cmd_version, exa_cmd_man, exa_cmd_completion;
 
 /* In the order of --help. */
 const exa_cli_command *const *exa_cli_commands(size_t *count);
@@ -55,8 +55,15 @@ bool exa_cli_alternative(const char *argument, size_t i, char *out, size_t out_b
 /* "Z,Y,X,DZ,DY,DX", the value of --box: first voxel, then extents. */
 exa_status exa_cli_parse_box(const char *text, exa_box *box);
 
+/* Nanometres, "40,4,4" (zyx) or one number for all axes; `out` is untouched without the option. */
+exa_status exa_cli_parse_size(const exa_cli_arguments *arguments, const char *option, double out[3]);
+
 /* Refuses to replace an existing file unless --force was given. */
 exa_status exa_cli_check_free(const exa_cli_arguments *arguments, const char *path);
+
+/* What is wrong with an output's name is said before a minute of reading, not after: none given, a folder, an
+ * existing file without --force, a folder that does not exist. `example` is a name for the hint. */
+exa_status exa_cli_check_output(const exa_cli_arguments *arguments, const char *output, const char *example);
 
 /* "complete", "running", "failed" or "interrupted": what `status` and `info` say of a run directory; `running` as
  * exa_run_directory_recognise found it. */

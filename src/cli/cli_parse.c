@@ -335,3 +335,21 @@ exa_status exa_cli_check_free(const exa_cli_arguments *a, const char *path) {
               "'%s' exists. Hint: choose another name, or replace the whole file with --force", path);
     return EXA_OK;
 }
+
+exa_status exa_cli_check_output(const exa_cli_arguments *arguments, const char *output, const char *example) {
+    char folder[EXA_PATH_BYTES];
+    size_t length;
+
+    EXA_CHECK(output && output[0], EXA_ERR_CONFIG, "say where the weights go. Hint: -o %s", example);
+    EXA_CHECK(!exa_file_is_directory(output), EXA_ERR_CONFIG, "'%s' is a folder. Hint: -o %s/%s", output, output,
+              example);
+    EXA_CHECK(exa_cli_has(arguments, "force") || !exa_file_exists(output), EXA_ERR_CONFIG,
+              "'%s' exists. Hint: choose another name, or replace it with --force", output);
+    length = (size_t)(exa_path_basename(output) - output);
+    EXA_CHECK(length < sizeof folder, EXA_ERR_CONFIG, "the output's name is too long");
+    memcpy(folder, output, length);
+    folder[length] = '\0';
+    EXA_CHECK(length == 0 || exa_file_is_directory(folder), EXA_ERR_IO, "folder '%s' for the output does not exist",
+              folder);
+    return EXA_OK;
+}

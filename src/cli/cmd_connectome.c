@@ -8,7 +8,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-static exa_status parse_size(const exa_cli_arguments *arguments, const char *option, double out[3]) {
+exa_status exa_cli_parse_size(const exa_cli_arguments *arguments, const char *option, double out[3]) {
     const char *text = exa_cli_text(arguments, option);
     char *end = NULL;
     int n = 0;
@@ -52,7 +52,7 @@ static exa_status table_options(const exa_cli_arguments *arguments, exa_connecto
     o->table.format = (exa_synapse_format)choose(arguments, "format", exa_synapse_format_names, 0);
     o->table.units = (exa_synapse_units)choose(arguments, "units", units, EXA_SYNAPSE_UNITS_UNSAID);
     o->table.axes = (exa_synapse_axes)choose(arguments, "axes", axes, EXA_SYNAPSE_AXES_UNSAID);
-    return parse_size(arguments, "table-voxel-size", o->table.voxel_size_nm);
+    return exa_cli_parse_size(arguments, "table-voxel-size", o->table.voxel_size_nm);
 }
 
 static exa_status number(const exa_cli_arguments *arguments, const char *option, int64_t least, int64_t *value) {
@@ -75,7 +75,7 @@ static exa_status fill_options(const exa_cli_arguments *arguments, exa_coord off
         EXA_CHECK(!exa_cli_has(arguments, of_volumes[i]), EXA_ERR_CONFIG,
                   "--%s is about a segmentation, and none is given", of_volumes[i]);
     EXA_TRY(table_options(arguments, o));
-    EXA_TRY(parse_size(arguments, "voxel-size", o->voxel_size_nm));
+    EXA_TRY(exa_cli_parse_size(arguments, "voxel-size", o->voxel_size_nm));
     if (exa_cli_triple(arguments, "offset", offset)) o->offset = offset;
     if (exa_cli_triple(arguments, "chunk", o->chunk))
         for (int a = 0; a < 3; a++)

@@ -1,6 +1,5 @@
 /* exaconn import-ffn: a TensorFlow checkpoint becomes a weights file. */
 #include "exaconn/ffn_import.h"
-#include "exaconn/file.h"
 
 #include "cli_internal.h"
 
@@ -40,25 +39,6 @@ static void take_settings(const exa_cli_arguments *a, exa_ffn_settings *s) {
         o->min_segment_size = exa_cli_int(a, "min-segment-size", 0);
         s->given |= EXA_FFN_GIVEN_MIN_SEGMENT_SIZE;
     }
-}
-
-/* What is wrong with the output's name is said before a minute of reading, not after. */
-static exa_status check_output(const exa_cli_arguments *arguments, const char *output) {
-    char folder[EXA_PATH_BYTES];
-    size_t length;
-
-    EXA_CHECK(output && output[0], EXA_ERR_CONFIG, "say where the weights go. Hint: -o ffn.h5");
-    EXA_CHECK(!exa_file_is_directory(output), EXA_ERR_CONFIG, "'%s' is a folder. Hint: -o %s/ffn.h5", output,
-              output);
-    EXA_CHECK(exa_cli_has(arguments, "force") || !exa_file_exists(output), EXA_ERR_CONFIG,
-              "'%s' exists. Hint: choose another name, or replace it with --force", output);
-    length = (size_t)(exa_path_basename(output) - output);
-    EXA_CHECK(length < sizeof folder, EXA_ERR_CONFIG, "the output's name is too long");
-    memcpy(folder, output, length);
-    folder[length] = '\0';
-    EXA_CHECK(length == 0 || exa_file_is_directory(folder), EXA_ERR_IO, "folder '%s' for the output does not exist",
-              folder);
-    return EXA_OK;
 }
 
 /* ---- what was read ------------------------------------------------------------------------------ */
@@ -152,7 +132,7 @@ static exa_status run(const exa_cli_arguments *arguments) {
     exa_ffn_model *model = NULL;
     exa_status st = EXA_OK;
 
-    EXA_TRY(check_output(arguments, output));
+    EXA_TRY(exa_cli_check_output(arguments, output, "ffn.h5"));
     take_settings(arguments, &settings);
     EXA_TRY(exa_ffn_import(exa_cli_positional(arguments, 0), exa_cli_text(arguments, "request"), &settings, &facts,
                            &model));

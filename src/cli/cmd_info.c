@@ -10,7 +10,9 @@
 #include "exaconn/json.h"
 #include "exaconn/precomputed.h"
 #include "exaconn/run_directory.h"
+#include "exaconn/segclr_model.h"
 #include "exaconn/volume.h"
+#include "exaconn/weights_file.h"
 
 #include <ctype.h>
 #include <errno.h>
@@ -107,7 +109,33 @@ static void add_reals3(report *r, const char *name, const double zyx[3]) {
 
 /* ---- what it can be ----------------------------------------------------------------------------- */
 
-static exa_status tell_weights(const char *path, report *r) {
+static exa_status tell_segclr(const char *path, report *r) {
+    exa_segclr_model *m = NULL;
+
+    EXA_TRY(exa_segclr_model_read(path, &m));
+    add_text(r, "kind", "segclr weights");
+    add_text(r, "path", path);
+    add_text(r, "variant", exa_segclr_variant_name(m->geometry.variant));
+    add_integer(r, "depth", m->geometry.depth);
+    add_integer(r, "width", m->geometry.width);
+    add_integer(r, "head_layers", m->geometry.head_layers);
+    add_integer(r, "embedding_dim", m->geometry.embedding);
+    add_triple(r, "patch", m->patch);
+    add_real(r, "resolution_z_nm", m->resolution_nm[0]);
+    add_real(r, "resolution_y_nm", m->resolution_nm[1]);
+    add_real(r, "resolution_x_nm", m->resolution_nm[2]);
+    add_text(r, "axis_order", m->axis_order);
+    add_integer(r, "parameters", exa_segclr_model_parameters(m));
+    add_real(r, "gflop_per_patch", exa_segclr_model_flops(m) * 1e-9);
+    add_text(r, "source", m->source);
+    add_text(r, "source_sha256", m->source_sha256);
+    add_text(r, "license", m->license);
+    add_text(r, "weights_sha256", m->weights_sha256);
+    exa_segclr_model_destroy(&m);
+    return EXA_OK;
+}
+
+static exa_status tell_ffn(const char *path, report *r) {
     exa_ffn_model *m = NULL;
 
     EXA_TRY(exa_ffn_model_read(path, &m));
@@ -134,6 +162,17 @@ static exa_status tell_weights(const char *path, report *r) {
     add_text(r, "weights_sha256", m->weights_sha256);
     exa_ffn_model_destroy(&m);
     return EXA_OK;
+}
+
+static exa_status tell_weights(const char *path, report *r) {
+    exa_weights_file *file;
+    char kind[64] = "";
+
+    EXA_TRY(exa_weights_file_open(path, &file));
+    exa_status st = exa_weights_file_get_text(file, "kind", kind, sizeof kind);
+    exa_weights_file_close(&file);
+    EXA_TRY(st);
+    return strncmp(kind, "segclr-", 7) == 0 ? tell_segclr(path, r) : tell_ffn(path, r);
 }
 
 /* Records of each kind, and what is damaged. */

@@ -4,6 +4,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/mman.h>
 
 size_t exa_dtype_size(exa_dtype dtype) {
     static const size_t sizes[] = {0, 1, 2, 4, 8, 4};
@@ -105,5 +106,23 @@ exa_status exa_grow(void *array, size_t *capacity, size_t size, size_t wanted, c
     EXA_CHECK(grown, EXA_ERR_MEMORY, "cannot allocate %zu %s", to, what);
     *list = grown;
     *capacity = to;
+    return EXA_OK;
+}
+
+exa_status exa_huge_calloc(size_t floats, const char *what, float **out, size_t *bytes_out) {
+    const size_t page = (size_t)2 << 20;
+    char text[32];
+    size_t bytes;
+    void *p = NULL;
+
+    EXA_TRY(exa_size_mul(floats, sizeof(float), &bytes));
+    bytes = (bytes + page) / page * page; /* at least one byte more than asked for */
+    EXA_CHECK(posix_memalign(&p, page, bytes) == 0, EXA_ERR_MEMORY,
+              "cannot allocate %s for %s. Hint: use fewer threads or a machine with more memory",
+              exa_format_bytes((double)bytes, text), what);
+    (void)madvise(p, bytes, MADV_HUGEPAGE);
+    memset(p, 0, bytes);
+    *out = p;
+    *bytes_out = bytes;
     return EXA_OK;
 }

@@ -231,3 +231,20 @@ void exa_pool_for(exa_pool *pool, size_t count, exa_pool_item_body *body, void *
     atomic_init(&job.next, 0);
     if (count > 0) exa_pool_run(pool, for_member, &job);
 }
+
+bool exa_pool_claim(size_t *claimed, size_t rows, size_t members, size_t *begin, size_t *end) {
+    enum { MIN_ROWS = 2 };
+    size_t first = __atomic_load_n(claimed, __ATOMIC_RELAXED);
+
+    for (;;) {
+        if (first >= rows) return false;
+        size_t piece = (rows - first) / (2 * members);
+        size_t next = first + (piece > MIN_ROWS ? piece : MIN_ROWS);
+        if (next > rows) next = rows;
+        if (__atomic_compare_exchange_n(claimed, &first, next, true, __ATOMIC_RELAXED, __ATOMIC_RELAXED)) {
+            *begin = first;
+            *end = next;
+            return true;
+        }
+    }
+}

@@ -6,24 +6,19 @@
  *
  * Each FOV in flight has grids of its own ("lane"). Two ways to use the threads, both giving the same bits:
  * many FOVs: one lane per thread, no barrier; few: all threads share each layer's rows, one barrier per layer.
- * Shared rows are claimed in shrinking pieces as threads come for them, so that a thread which the system has put
- * aside, or a slower core, delays the others by a small piece and not by its whole share.
+ * Shared rows are claimed in shrinking pieces as threads come for them (exa_pool_claim).
  */
 #include "exaconn/ffn_net.h"
 
 #include "exaconn/conv3d.h"
 
-#include <stdatomic.h>
 #include <stdint.h>
 #include <stdbool.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/mman.h>
 
 #define ALIGN_FLOATS 16
-#define MIN_PIECE_ROWS 2
-#define HUGE_PAGE_BYTES ((size_t)2 << 20)
 
 typedef struct lane {
     float *input;  /* [grid][2]: image, seed */
@@ -42,11 +37,11 @@ struct exa_ffn_net {
     const float **layer; /* [layers] into packed */
     float *head;         /* into packed */
     float head_bias;
-    lane *lanes;            /* [threads] */
-    float *grids;           /* of all lanes; one block */
-    atomic_size_t *claimed; /* [threads][layers]: rows handed out, when all threads share a FOV */
-    float *scratch;         /* [threads][scratch_floats] */
-    size_t scratch_floats;  /* per thread, rounded up to pages so that threads share none */
+    lane *lanes;           /* [threads] */
+    float *grids;          /* of all lanes; one block */
+    size_t *claimed;       /* [threads][layers]: rows handed out, when all threads share a FOV */
+    float *scratch;        /* [threads][scratch_floats] */
+    size_t scratch_floats; /* per thread, rounded up to pages so that threads share none */
     size_t packed_bytes, grids_bytes, scratch_bytes;
     char description[96];
 };
@@ -66,24 +61,6 @@ size_t exa_ffn_net_memory_bytes(const exa_ffn_net *net) {
 
 static size_t round_up(size_t n, size_t to) {
     return (n + to - 1) / to * to;
-}
-
-/* Zeroed memory on huge pages where the system grants them: the Winograd kernel walks 12 MB of weights per step. */
-static exa_status huge_calloc(size_t floats, const char *what, float **out, size_t *bytes_out) {
-    char text[32];
-    size_t bytes;
-    void *p = NULL;
-
-    EXA_TRY(exa_size_mul(floats, sizeof(float), &bytes));
-    bytes = round_up(bytes + 1, HUGE_PAGE_BYTES);
-    EXA_CHECK(posix_memalign(&p, HUGE_PAGE_BYTES, bytes) == 0, EXA_ERR_MEMORY,
-              "cannot allocate %s for %s. Hint: use fewer threads or a machine with more memory",
-              exa_format_bytes((double)bytes, text), what);
-    (void)madvise(p, bytes, MADV_HUGEPAGE);
-    memset(p, 0, bytes);
-    *out = p;
-    *bytes_out = bytes;
-    return EXA_OK;
 }
 
 /* ---- creation ----------------------------------------------------------------------------------- */
@@ -144,7 +121,7 @@ static exa_status pack_weights(exa_ffn_net *net, const exa_ffn_model *model) {
     size_t first = round_up(net->first.packed_floats, ALIGN_FLOATS);
     size_t floats = first + inner * (size_t)(net->layers - 1) + (size_t)net->inner.out_stride;
 
-    EXA_TRY(huge_calloc(floats, "the network's weights", &net->packed, &net->packed_bytes));
+    EXA_TRY(exa_huge_calloc(floats, "the network's weights", &net->packed, &net->packed_bytes));
     EXA_TRY(exa_calloc((size_t)net->layers, sizeof *net->layer, "the network", &net->layer));
     float *at = net->packed;
     for (int i = 0; i < net->layers; i++) {
@@ -167,8 +144,9 @@ static exa_status make_lanes(exa_ffn_net *net) {
 
     EXA_TRY(exa_calloc(count, sizeof *net->lanes, "the network", &net->lanes));
     EXA_TRY(exa_calloc(count * (size_t)net->layers, sizeof *net->claimed, "the network", &net->claimed));
-    EXA_TRY(huge_calloc(count * lane_floats, "the network's activations", &net->grids, &net->grids_bytes));
-    EXA_TRY(huge_calloc(count * net->scratch_floats, "the network's scratch", &net->scratch, &net->scratch_bytes));
+    EXA_TRY(exa_huge_calloc(count * lane_floats, "the network's activations", &net->grids, &net->grids_bytes));
+    EXA_TRY(
+        exa_huge_calloc(count * net->scratch_floats, "the network's scratch", &net->scratch, &net->scratch_bytes));
     for (size_t i = 0; i < count; i++) {
         float *at = net->grids + i * lane_floats;
         net->lanes[i] = (lane){.input = at, .x = at + input, .t = at + input + grid};
@@ -273,24 +251,7 @@ static exa_conv3d_args layer_args(const exa_ffn_net *net, const lane *l, int i) 
     return args;
 }
 
-/* The next piece of a layer's rows: half an even share of what is left, so that pieces shrink towards the end. */
-static bool claim(atomic_size_t *claimed, size_t rows, size_t members, size_t *begin, size_t *end) {
-    size_t first = atomic_load_explicit(claimed, memory_order_relaxed);
-    for (;;) {
-        if (first >= rows) return false;
-        size_t piece = (rows - first) / (2 * members);
-        size_t next = first + (piece > MIN_PIECE_ROWS ? piece : MIN_PIECE_ROWS);
-        if (next > rows) next = rows;
-        if (atomic_compare_exchange_weak_explicit(claimed, &first, next, memory_order_relaxed,
-                                                  memory_order_relaxed)) {
-            *begin = first;
-            *end = next;
-            return true;
-        }
-    }
-}
-
-static void run_layer(const job *j, const lane *l, int i, atomic_size_t *claimed, float *scratch) {
+static void run_layer(const job *j, const lane *l, int i, size_t *claimed, float *scratch) {
     exa_ffn_net *net = j->net;
     const exa_conv3d_plan *plan = i == 0 ? &net->first : &net->inner;
     exa_conv3d_args args = layer_args(net, l, i);
@@ -299,13 +260,13 @@ static void run_layer(const job *j, const lane *l, int i, atomic_size_t *claimed
     if (j->members == 1) {
         exa_conv3d_run(plan, &args, begin, end, scratch);
     } else {
-        while (claim(claimed, plan->rows, j->members, &begin, &end))
+        while (exa_pool_claim(claimed, plan->rows, j->members, &begin, &end))
             exa_conv3d_run(plan, &args, begin, end, scratch);
     }
 }
 
 /* One FOV through the network by `members` threads of which this is number `part`. */
-static void infer_fov(const job *j, const lane *l, size_t fov, size_t part, size_t member, atomic_size_t *claimed) {
+static void infer_fov(const job *j, const lane *l, size_t fov, size_t part, size_t member, size_t *claimed) {
     exa_ffn_net *net = j->net;
     float *scratch = net->scratch + member * net->scratch_floats;
     size_t lines = (size_t)net->first.shape[0] * (size_t)net->first.shape[1], begin, end;
@@ -341,7 +302,7 @@ exa_status exa_ffn_net_infer(exa_ffn_net *net, size_t n, const float *const *ima
     job own = {net, 0, whole, 1, image, seed, logits};
     job rest = {net, whole, n - whole, threads, image, seed, logits};
 
-    for (size_t i = 0; i < threads * (size_t)net->layers; i++) atomic_store(&net->claimed[i], 0);
+    memset(net->claimed, 0, threads * (size_t)net->layers * sizeof *net->claimed);
     if (own.count > 0) exa_pool_for(net->pool, own.count, own_fov, &own);
     if (rest.count > 0) exa_pool_run(net->pool, shared_fovs, &rest);
     return EXA_OK;

@@ -22,12 +22,16 @@ struct exa_column_file {
 };
 
 static hid_t stored_type(exa_column_type type) {
-    return type == EXA_COLUMN_U64 ? H5T_STD_U64LE : type == EXA_COLUMN_I64 ? H5T_STD_I64LE : H5T_IEEE_F64LE;
+    return type == EXA_COLUMN_U64   ? H5T_STD_U64LE
+           : type == EXA_COLUMN_I64 ? H5T_STD_I64LE
+           : type == EXA_COLUMN_F32 ? H5T_IEEE_F32LE
+                                    : H5T_IEEE_F64LE;
 }
 
 static hid_t memory_type(exa_column_type type) {
     return type == EXA_COLUMN_U64   ? H5T_NATIVE_UINT64
            : type == EXA_COLUMN_I64 ? H5T_NATIVE_INT64
+           : type == EXA_COLUMN_F32 ? H5T_NATIVE_FLOAT
                                     : H5T_NATIVE_DOUBLE;
 }
 
@@ -172,6 +176,7 @@ static hid_t create_set(exa_column_file *f, const char *name, exa_column_type ty
 
 exa_status exa_column_file_write(exa_column_file *f, const char *name, exa_column_type type, int width,
                                  const void *data, size_t rows) {
+    const size_t item = type == EXA_COLUMN_F32 ? 4 : 8;
     uint64_t before, total, most = rows;
     exa_status st = EXA_OK;
     hid_t set;
@@ -187,7 +192,7 @@ exa_status exa_column_file_write(exa_column_file *f, const char *name, exa_colum
         size_t n = done >= rows ? 0 : rows - done < PIECE_ROWS ? (size_t)(rows - done) : PIECE_ROWS;
         exa_hdf5_lock();
         st = write_piece(f, set, type, width, before + done, n,
-                         n ? (const char *)data + done * (size_t)width * 8 : NULL);
+                         n ? (const char *)data + done * (size_t)width * item : NULL);
         exa_hdf5_leave();
         st = exa_comm_agree(st);
     }
@@ -302,7 +307,7 @@ exa_status exa_column_file_open(const char *path, const char *format, exa_column
 /* Whether numbers of this class are what is asked for; unsigned ones are not read into signed ones beyond 63 bits
  * nor negative ones into unsigned: HDF5 would clip them silently. */
 static bool type_fits(hid_t type, exa_column_type wanted) {
-    if (wanted == EXA_COLUMN_F64) return H5Tget_class(type) == H5T_FLOAT;
+    if (wanted == EXA_COLUMN_F64 || wanted == EXA_COLUMN_F32) return H5Tget_class(type) == H5T_FLOAT;
     if (H5Tget_class(type) != H5T_INTEGER) return false;
     if (wanted == EXA_COLUMN_U64) return H5Tget_sign(type) == H5T_SGN_NONE;
     return H5Tget_sign(type) == H5T_SGN_2 || H5Tget_size(type) < 8;
