@@ -252,14 +252,17 @@ static void check_golden(const exa_ffn_model *m, exa_ffn_kernel kernel, exa_isa 
 
 static void test_golden_steps(void **state) {
     (void)state;
+    const char *sanitize = getenv("EXACONN_SANITIZE");
+    bool slow = sanitize && *sanitize; /* some 20 times slower: one step, without the reference */
+    if (slow && !getenv("EXACONN_LONG_TESTS")) {
+        fprintf(stderr, "SKIP: golden steps take a minute under %s (EXACONN_LONG_TESTS=1 runs one)\n", sanitize);
+        skip();
+    }
     exa_ffn_model m = model_make(12, 32, 33, 33, 33);
     if (!read_golden(&m)) {
         model_free(&m);
         skip();
     }
-    const char *sanitize = getenv("EXACONN_SANITIZE");
-    bool slow =
-        sanitize && *sanitize; /* sanitized kernels are some 20 times slower: one step, without the reference */
     size_t steps = slow ? 1 : GOLDEN;
     if (!slow) check_golden(&m, EXA_FFN_KERNEL_REFERENCE, EXA_ISA_AUTO, 1);
     for (size_t i = 0; i < sizeof all_isas / sizeof *all_isas; i++) {
