@@ -56,14 +56,38 @@ static inline uint64_t changes(const uint64_t *ids) {
 }
 #endif
 
+#if defined(__AVX2__) && !defined(__AVX512F__)
+/* All ones where labels do not touch. */
+static inline __m256i apart(const uint32_t *a, const uint32_t *b) {
+    const __m256i p = _mm256_loadu_si256((const void *)a), q = _mm256_loadu_si256((const void *)b);
+    return _mm256_or_si256(_mm256_cmpeq_epi32(_mm256_min_epu32(p, q), _mm256_setzero_si256()),
+                           _mm256_cmpeq_epi32(p, q));
+}
+
+/* 32 comparisons packed to bytes; packing works in halves of a vector, which the permutation puts in order. */
+static inline uint64_t touching_32(const uint32_t *a, const uint32_t *b) {
+    const __m256i low = _mm256_packs_epi32(apart(a, b), apart(a + 8, b + 8));
+    const __m256i high = _mm256_packs_epi32(apart(a + 16, b + 16), apart(a + 24, b + 24));
+    const __m256i bytes =
+        _mm256_permutevar8x32_epi32(_mm256_packs_epi16(low, high), _mm256_setr_epi32(0, 4, 1, 5, 2, 6, 3, 7));
+    return ~(uint32_t)_mm256_movemask_epi8(bytes);
+}
+
+static inline uint64_t touching_64(const uint32_t *a, const uint32_t *b) {
+    return touching_32(a, b) | touching_32(a + 32, b + 32) << 32;
+}
+#else
+static inline uint64_t touching_64(const uint32_t *a, const uint32_t *b) {
+    uint64_t word = 0;
+    for (size_t k = 0; k < 64; k += LANES) word |= touching(a + k, b + k) << k;
+    return word;
+}
+#endif
+
 static void row(const uint32_t *a, const uint32_t *b, size_t n, uint64_t *bits) {
     size_t i = 0;
 
-    for (; i + 64 <= n; i += 64) { /* of constant length, to be unrolled */
-        uint64_t word = 0;
-        for (size_t k = 0; k < 64; k += LANES) word |= touching(a + i + k, b + i + k) << k;
-        bits[i / 64] = word;
-    }
+    for (; i + 64 <= n; i += 64) bits[i / 64] = touching_64(a + i, b + i);
     for (; i < n; i += 64) {
         const size_t most = n - i < 64 ? n - i : 64;
         uint64_t word = 0;
