@@ -118,6 +118,12 @@ check "it is whole" test -e "$work/job/run/circuits/summary.json"
 check "segments as the run has them" cmp <(cut -d, -f1-11 "$work/job/run/segments.csv") "$work/job/run/circuits/segments.csv"
 expect 0 -- connect "$work/job/run/segmentation.h5:/segmentation" -s "$work/small.csv" --format exaconn-csv --search-radius 100 -o "$work/beside" --chunk 20
 check "beside it the same" diff -rq -x identity.txt -x summary.json "$work/job/run/circuits" "$work/beside"
+if command -v mpirun >/dev/null; then # and on two ranks, after a stop before its end
+    rm "$work/job/run/summary.json" "$work/job/run/circuits/summary.json"
+    cp -r "$work/job/run/circuits" "$work/kept"
+    expect 0 'done in' -- env ASAN_OPTIONS=detect_leaks=0 mpirun -n 2 "$EXACONN" run "$work/job/job.json"
+    check "the same on two ranks" diff -rq -x summary.json "$work/kept" "$work/job/run/circuits"
+fi
 small_job "$work/job2" '"circuits": {"synapses": "absent.csv", "format": "cave-csv"}'
 expect 1 'absent.csv' -- "$EXACONN" run "$work/job2/job.json"
 small_job "$work/job2" "\"circuits\": {\"synapses\": \"$work/small.csv\"}"
