@@ -1,4 +1,4 @@
-/* Faces counted row by row: a bit for each (exaconn/contact_row.h), their positions, then the pairs there. */
+/* Faces counted row by row: where they are (exaconn/contact_row.h), then which pairs are there. */
 #include "exaconn/contact.h"
 
 #include "exaconn/contact_row.h"
@@ -67,23 +67,6 @@ static exa_status look_up(pairs *p, uint32_t a, uint32_t b, size_t cell) {
     return EXA_OK;
 }
 
-/* Positions of the bits, in order; room for 8 more than there are. Eight at once whether they are there or not:
- * nothing to be predicted, as words seldom have more. */
-static size_t list_bits(const uint64_t *bits, size_t words, uint32_t *at) {
-    const uint64_t guard = (uint64_t)1 << 63; /* so that there always is one */
-    size_t n = 0;
-
-    for (size_t w = 0; w < words; w++) {
-        uint64_t left = bits[w];
-        const size_t end = n + (size_t)__builtin_popcountll(left);
-        for (; n < end; n += 8)
-            for (size_t k = 0; k < 8; k++, left &= left - 1)
-                at[n + k] = (uint32_t)(64 * w) + (uint32_t)__builtin_ctzll(left | guard);
-        n = end;
-    }
-    return n;
-}
-
 static exa_status count_row(pairs *p, const uint32_t *at, size_t n, const uint32_t *a, const uint32_t *b,
                             int axis) {
     for (size_t k = 0; k < n; k++) {
@@ -95,7 +78,7 @@ static exa_status count_row(pairs *p, const uint32_t *at, size_t n, const uint32
     return EXA_OK;
 }
 
-static exa_status count_core(const exa_contact_chunk *c, pairs *p, uint64_t *bits, uint32_t *at) {
+static exa_status count_core(const exa_contact_chunk *c, pairs *p, uint32_t *at) {
     const exa_coord *shape = c->box.shape, *core = c->core.shape;
     const size_t step[3] = {(size_t)(shape[1] * shape[2]), (size_t)shape[2], 1};
     const size_t along = (size_t)(core[2] < shape[2] ? core[2] : core[2] - 1); /* faces across x in a row */
@@ -107,9 +90,8 @@ static exa_status count_core(const exa_contact_chunk *c, pairs *p, uint64_t *bit
                                  along};
             for (int axis = 0; axis < 3; axis++) {
                 if (n[axis] == 0) continue;
-                exa_contact_row(c->isa, row, row + step[axis], n[axis], bits);
-                EXA_TRY(count_row(p, at, list_bits(bits, EXA_CONTACT_ROW_WORDS(n[axis]), at), row, row + step[axis],
-                                  axis));
+                EXA_TRY(count_row(p, at, exa_contact_row_list(c->isa, row, row + step[axis], n[axis], at), row,
+                                  row + step[axis], axis));
             }
         }
     }
@@ -139,9 +121,7 @@ static exa_status take_list(const pairs *p, const exa_segid *ids, exa_contact **
 }
 
 exa_status exa_contact_count(const exa_contact_chunk *chunk, exa_contact **list, size_t *count) {
-    const size_t words = EXA_CONTACT_ROW_WORDS((size_t)chunk->box.shape[2]);
     pairs *p = NULL;
-    uint64_t *bits = NULL;
     uint32_t *at = NULL;
     exa_status st;
 
@@ -149,9 +129,8 @@ exa_status exa_contact_count(const exa_contact_chunk *chunk, exa_contact **list,
     p->slots = FIRST_SLOTS;
     EXA_GOTO(done, exa_calloc(p->slots, sizeof *p->slot, "pairs of segments", &p->slot));
     EXA_GOTO(done, add_pair(p, 0)); /* number 0: none */
-    EXA_GOTO(done, exa_alloc(words, sizeof *bits, "a row", &bits));
-    EXA_GOTO(done, exa_alloc(64 * words + 8, sizeof *at, "a row", &at));
-    EXA_GOTO(done, count_core(chunk, p, bits, at));
+    EXA_GOTO(done, exa_alloc((size_t)chunk->box.shape[2] + 64, sizeof *at, "a row", &at));
+    EXA_GOTO(done, count_core(chunk, p, at));
     st = take_list(p, chunk->ids, list, count);
 done:
     if (p) {
@@ -160,7 +139,6 @@ done:
         free(p->faces);
     }
     free(p);
-    free(bits);
     free(at);
     return st;
 }
