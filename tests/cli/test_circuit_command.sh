@@ -39,7 +39,7 @@ expect 0 'from 4 random sources' '95 % confidence' -- "$EXACONN" circuit "$work/
 expect 0 '1 connections are lighter|10 connections are lighter' -- "$EXACONN" circuit "$work/e.csv" --min-weight 2 --null none
 
 # what exaconn connectome writes: its matrix is its table, its segments are nodes with positions
-(cd "$work" && "$EXACONN" phantom seed=7,shape=48,synapses=4 --labels t.h5:/labels --synapses s.csv &&
+(cd "$work" && "$EXACONN" phantom seed=7,shape=64,synapses=1 --labels t.h5:/labels --synapses s.csv &&
     "$EXACONN" connectome t.h5:/labels --synapses s.csv --format exaconn-csv -o c) >/dev/null 2>&1 || exit 1
 "$EXACONN" circuit "$work/c/connectome.h5" --null none --json -q | sed 1,2d > "$work/a"
 "$EXACONN" circuit "$work/c/connections.csv" --null none --json -q | sed 1,2d > "$work/b"
