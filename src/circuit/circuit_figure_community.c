@@ -48,7 +48,7 @@ static exa_status sort_nodes(const exa_circuit *c, matrix *m) {
 static exa_status make_matrix(const exa_circuit *c, matrix *m) {
     const exa_graph *g = &c->list->graph;
 
-    m->cells = g->nodes < MOST_CELLS ? g->nodes : MOST_CELLS;
+    m->cells = g->nodes <= 2 * MOST_CELLS ? g->nodes : MOST_CELLS;
     EXA_TRY(exa_alloc(g->nodes, sizeof *m->cell_of, "a figure", &m->cell_of));
     EXA_TRY(exa_calloc(m->cells, sizeof *m->members, "a figure", &m->members));
     EXA_TRY(exa_calloc((size_t)m->cells * m->cells, sizeof *m->count, "a figure", &m->count));

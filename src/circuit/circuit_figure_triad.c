@@ -75,7 +75,7 @@ static void draw_axis(exa_svg *svg, double most, double bottom) {
         }
     }
     exa_svg_label(svg, (AXIS_LEFT + AXIS_RIGHT) / 2.0, bottom + 42, "ink", "middle",
-                  "z: standard deviations from the mean of the random graphs; grey: within 2");
+                  "z: standard deviations from the random graphs' mean");
 }
 
 static void draw_scores(exa_svg *svg, const exa_circuit *c, int triad, double y, double most) {

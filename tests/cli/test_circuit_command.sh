@@ -38,6 +38,19 @@ expect 0 'rich_club|"rich_club"' -- "$EXACONN" circuit "$work/e.csv" --only rich
 expect 0 'from 4 random sources' '95 % confidence' -- "$EXACONN" circuit "$work/e.csv" --paths 4 --null none
 expect 0 '1 connections are lighter|10 connections are lighter' -- "$EXACONN" circuit "$work/e.csv" --min-weight 2 --null none
 
+# what exaconn connectome writes: its matrix is its table, its segments are nodes with positions
+(cd "$work" && "$EXACONN" phantom seed=7,shape=64,synapses=1 --labels t.h5:/labels --synapses s.csv &&
+    "$EXACONN" connectome t.h5:/labels --synapses s.csv --format exaconn-csv -o c) >/dev/null 2>&1 || exit 1
+"$EXACONN" circuit "$work/c/connectome.h5" --null none --json -q | sed 1,2d > "$work/a"
+"$EXACONN" circuit "$work/c/connections.csv" --null none --json -q | sed 1,2d > "$work/b"
+check "matrix and table are one graph" cmp <(tail -n +2 "$work/a") <(tail -n +2 "$work/b")
+expect 0 'all of .*segments.csv' 'mean length, um' -- \
+    "$EXACONN" circuit "$work/c/connectome.h5" --nodes "$work/c/segments.csv" --voxel-size 8 --null none
+expect 0 'weight area_nm2' -- "$EXACONN" circuit "$work/c/connectome.h5" --weight area_nm2 --null none
+expect 4 "no column 'size'" -- "$EXACONN" circuit "$work/c/connectome.h5" --weight size
+expect 2 'is a matrix' -- "$EXACONN" circuit "$work/c/connectome.h5" --pre a
+expect 4 'no file of|is not|format' -- "$EXACONN" circuit "$work/c/synapses.h5"
+
 # the same bytes whatever the threads, and with rows in another order
 "$EXACONN" circuit "$work/e.csv" --replicas 4 --json -q -t 1 > "$work/a"
 "$EXACONN" circuit "$work/e.csv" --replicas 4 --json -q -t 3 > "$work/b"
