@@ -36,10 +36,12 @@ def read_labels(path):
     return {segment: names.index(name) for segment, name in rows}, names
 
 
-def train(x, y, classes, decay, steps=2000):
-    """Multinomial logistic regression, classes weighed equally, by gradient descent with momentum from zero."""
-    weight = np.bincount(y, minlength=classes)
-    weight = (len(y) / (classes * np.maximum(weight, 1)))[y][:, None] / len(y)
+def train(x, y, segments, classes, decay, steps=2000):
+    """Multinomial logistic regression by gradient descent with momentum from zero. Classes weigh the same, and in each
+    the segments do, however many nodes they have."""
+    _, which, nodes = np.unique(segments, return_inverse=True, return_counts=True)
+    weight = 1 / nodes[which]
+    weight = (weight / (classes * np.bincount(y, weight, classes)[y]))[:, None]
     w, b = np.zeros((x.shape[1], classes)), np.zeros(classes)
     vw, vb, target = np.zeros_like(w), np.zeros_like(b), np.eye(classes)[y]
     rate = 1 / (0.25 * np.linalg.norm(x * np.sqrt(weight), 2) ** 2 + decay + 1)
@@ -51,6 +53,18 @@ def train(x, y, classes, decay, steps=2000):
         vb = 0.95 * vb - rate * g.sum(0)
         w, b = w + vw, b + vb
     return w, b
+
+
+def report(what, logits, y, segments):
+    """A segment's class is that of its nodes' mean probabilities."""
+    p = np.exp(logits - logits.max(1, keepdims=True))
+    p /= p.sum(1, keepdims=True)
+    ids, first, which = np.unique(segments, return_index=True, return_inverse=True)
+    mean = np.zeros((len(ids), p.shape[1]))
+    np.add.at(mean, which, p)
+    truth = y[first]
+    print(f'{what:12} {len(ids)} segments: {(mean.argmax(1) == truth).mean():.3f} right, '
+          f'{np.bincount(truth).max() / len(ids):.3f} by the most frequent class')
 
 
 def main():
@@ -75,13 +89,10 @@ def main():
         raise SystemExit('too few labelled segments: nothing could be held out')
     mean, std = features[~held_out].mean(0), features[~held_out].std(0) + 1e-6
     x = (features - mean) / std
-    w, b = train(x[~held_out], y[~held_out], len(names), a.decay)
-    right = (x @ w + b).argmax(1) == y
-    chance = np.bincount(y[held_out]).max() / held_out.sum()
+    w, b = train(x[~held_out], y[~held_out], segments[~held_out], len(names), a.decay)
     print(f'{len(np.unique(segments))} segments, {len(y)} nodes, {len(names)} classes')
-    print(f'trained on   {(~held_out).sum()} nodes: {right[~held_out].mean():.3f} right')
-    print(f'held out     {held_out.sum()} nodes of other segments: {right[held_out].mean():.3f} right, '
-          f'{chance:.3f} by the most frequent class')
+    report('trained on', x[~held_out] @ w + b, y[~held_out], segments[~held_out])
+    report('held out', x[held_out] @ w + b, y[held_out], segments[held_out])
     source = f'train_segclr_classifier.py on {a.table}; network: ' + (
         network.decode() if isinstance(network, bytes) else network)
     weights_file.write_tensors(

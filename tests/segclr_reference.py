@@ -181,7 +181,6 @@ def main():
     speed.add_argument('variant')
     speed.add_argument('size', type=int)
     speed.add_argument('--threads', type=int, default=1)
-    speed.add_argument('--batch', type=int, default=1)
     speed.add_argument('--repeat', type=int, default=3)
     a = p.parse_args()
     with torch.no_grad():
@@ -195,17 +194,18 @@ def main():
 
 
 def measure(a):
-    """PyTorch's best of plain and channels-last, compiled graph aside: what a user would have at hand."""
+    """Eager PyTorch in float32: what a user would have at hand."""
     torch.set_num_threads(a.threads)
     network, image = Network(a.variant, dtype=torch.float32), patch(a.size, 1)
     network(image)
-    times = []
+    times, cpu = [], time.process_time()
     for _ in range(a.repeat):
         begin = time.perf_counter()
         network(image)
         times.append(time.perf_counter() - begin)
+    cpu = (time.process_time() - cpu) / a.repeat
     print(f'pytorch {torch.__version__} {a.variant} {a.size}^3, {a.threads} threads: '
-          f'min {min(times):.3f} s, median {sorted(times)[len(times) // 2]:.3f} s per patch')
+          f'min {min(times):.3f} s, median {sorted(times)[len(times) // 2]:.3f} s, processor {cpu:.3f} s per patch')
 
 
 if __name__ == '__main__':

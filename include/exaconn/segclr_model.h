@@ -46,7 +46,7 @@ typedef enum exa_segclr_part {
 } exa_segclr_part;
 
 typedef struct exa_segclr_layer {
-    char name[40]; /* "stem", "stage_2/block_0/conv_1", "stage_3/block_0/shortcut", "head_0" */
+    char name[64]; /* "stem", "stage_2/block_0/conv_1", "stage_3/block_0/shortcut", "head_0" */
     exa_segclr_role role;
     int stage, block, index; /* stage from 2, block and index (of convolution or head layer) from 0 */
     int kernel, stride;

@@ -42,7 +42,7 @@ exa_status exa_segclr_net_skip(exa_segclr_net *net, bool on);
  * and channels after the pooled stem ("stem"), each stage ("stage_2" ...), and over the features before the head
  * ("mean"). */
 typedef struct exa_segclr_trace {
-    char name[16];
+    char name[24];
     double mean, square;
 } exa_segclr_trace;
 enum { EXA_SEGCLR_TRACES = 6 };

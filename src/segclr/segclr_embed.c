@@ -195,7 +195,7 @@ static void note(exa_segclr_trace *t, const char *name, const double *values, in
 static void trace_grid(const flight *f, int grid, int stage) {
     const exa_segclr_grid *g = &f->job->net->grid[grid];
     double sum[MAX_FEATURES], square, scale = 1 / (voxels_of(g) * g->channels);
-    char name[16];
+    char name[24];
 
     if (!f->job->trace || f->part != 0) return;
     snprintf(name, sizeof name, stage == 1 ? "stem" : "stage_%d", stage);

@@ -273,7 +273,7 @@ exa_status exa_segclr_model_randomize(exa_segclr_model *m, uint64_t seed) {
     for (int i = 0; i < m->layer_count; i++) {
         exa_segclr_layer *l = &m->layers[i];
         for (int p = 0; p < EXA_SEGCLR_PARTS; p++) {
-            char name[64];
+            char name[96];
             size_t n = exa_segclr_tensor_elements(l, (exa_segclr_part)p);
             snprintf(name, sizeof name, "%s/%s", l->name, exa_segclr_part_name((exa_segclr_part)p));
             uint64_t key = exa_hash_u64(exa_hash_u64(seed) ^ exa_crc32c(0, name, strlen(name)));

@@ -189,6 +189,148 @@ static void test_fib25_layer(void **state) {
     check_case(shape, 32, 32, 0, (ending){.add_out = true});
 }
 
+/* ---- other kernels and strides: the input's grid is another than the output's -------------------- */
+
+typedef struct layer_run {
+    exa_conv3d_plan plan;
+    float *out;
+} layer_run;
+
+static double grid_value(int z, int y, int x, int c) {
+    uint64_t seed = (uint64_t)(((z * 131 + y) * 131 + x) * 131 + c) + 77;
+    return 2 * test_uniform(&seed) - 1;
+}
+
+static layer_run run_layer(exa_conv3d_kind kind, exa_isa isa, const exa_conv3d_layer *l, const float *weights,
+                           const float *biases, size_t splits) {
+    layer_run r;
+    exa_conv3d_plan *p = &r.plan;
+    float *in, *packed, *scratch, *affine;
+
+    assert_ok(exa_conv3d_plan_layer(kind, isa, l, p));
+    in = zeros(exa_conv3d_in_grid_voxels(p) * (size_t)p->in_stride);
+    r.out = zeros(exa_conv3d_grid_voxels(p) * (size_t)p->out_stride);
+    packed = zeros(p->packed_floats);
+    scratch = zeros(p->scratch_floats);
+    affine = zeros(2 * (size_t)p->out_stride);
+    for (int z = 0; z < p->in_shape[0]; z++)
+        for (int y = 0; y < p->in_shape[1]; y++)
+            for (int x = 0; x < p->in_shape[2]; x++)
+                for (int c = 0; c < p->cin; c++)
+                    in[exa_conv3d_in_index(p, z, y, x) * (size_t)p->in_stride + (size_t)c] =
+                        (float)grid_value(z, y, x, c);
+    for (int c = 0; c < p->cout; c++) {
+        affine[c] = 0.5f + (float)c / (float)p->cout;
+        affine[p->out_stride + c] = 0.25f - (float)c / (float)p->cout;
+    }
+    exa_conv3d_pack(p, weights, biases, packed);
+    exa_conv3d_args args = {.in = in, .out = r.out, .packed = packed, .affine = affine, .relu_out = true};
+    for (size_t s = splits; s-- > 0;)
+        exa_conv3d_run(p, &args, p->rows * s / splits, p->rows * (s + 1) / splits, scratch);
+    free(in);
+    free(packed);
+    free(scratch);
+    free(affine);
+    return r;
+}
+
+/* Straight from the definition, in double. */
+static double expected(const exa_conv3d_layer *l, const float *weights, const float *biases, const int at[3],
+                       int co) {
+    int k = l->kernel, r = k / 2;
+    double sum = (double)biases[co], scale = 0.5 + (double)co / l->cout, shift = 0.25 - (double)co / l->cout;
+
+    for (int t = 0; t < k * k * k; t++) {
+        int z = at[0] * l->stride + t / (k * k) - r, y = at[1] * l->stride + t / k % k - r;
+        int x = at[2] * l->stride + t % k - r;
+        if (z < 0 || y < 0 || x < 0 || z >= l->in_shape[0] || y >= l->in_shape[1] || x >= l->in_shape[2]) continue;
+        for (int c = 0; c < l->cin; c++)
+            sum += (double)(float)grid_value(z, y, x, c) * (double)weights[(t * l->cin + c) * l->cout + co];
+    }
+    return fmax(fmax(sum, 0) * scale + shift, 0);
+}
+
+static void check_layer_run(const layer_run *r, const exa_conv3d_layer *l, const float *weights,
+                            const float *biases) {
+    const exa_conv3d_plan *p = &r->plan;
+    double inside = 0, all = 0;
+
+    for (int z = 0; z < p->shape[0]; z++)
+        for (int y = 0; y < p->shape[1]; y++)
+            for (int x = 0; x < p->shape[2]; x++)
+                for (int c = 0; c < p->cout; c++) {
+                    const int at[3] = {z, y, x};
+                    float v = r->out[exa_conv3d_grid_index(p, z, y, x) * (size_t)p->out_stride + (size_t)c];
+                    if (!(fabs((double)v - expected(l, weights, biases, at, c)) < 2e-5))
+                        fail_msg("%s kernel %d, %d^3 stride %d, %d->%d at %d,%d,%d", exa_isa_name(p->isa), p->kind,
+                                 l->kernel, l->stride, l->cin, l->cout, z, y, x);
+                    inside += fabs((double)v);
+                }
+    for (size_t i = 0; i < exa_conv3d_grid_voxels(p) * (size_t)p->out_stride; i++)
+        if ((int)(i % (size_t)p->out_stride) < p->cout) all += fabs((double)r->out[i]);
+    assert_true(fabs(all - inside) <= 1e-6 * all);
+}
+
+static void check_layer(exa_conv3d_layer l) {
+    uint64_t seed = 9;
+    size_t count = (size_t)(l.kernel * l.kernel * l.kernel * l.cin * l.cout);
+    float *weights = zeros(count), *biases = zeros((size_t)l.cout);
+    double scale = 1 / sqrt(l.kernel * l.kernel * l.kernel * (double)l.cin);
+
+    for (size_t i = 0; i < count; i++) weights[i] = (float)(scale * (2 * test_uniform(&seed) - 1));
+    for (int i = 0; i < l.cout; i++) biases[i] = (float)test_uniform(&seed) - 0.5f;
+    for (size_t i = 0; i < sizeof all_isas / sizeof *all_isas; i++) {
+        for (int kind = EXA_CONV3D_REFERENCE; kind <= EXA_CONV3D_WINOGRAD; kind++) {
+            if (!exa_cpu_has(all_isas[i]) || (kind == EXA_CONV3D_WINOGRAD && (l.kernel != 3 || l.stride != 1)))
+                continue;
+            layer_run whole = run_layer((exa_conv3d_kind)kind, all_isas[i], &l, weights, biases, 1);
+            layer_run split = run_layer((exa_conv3d_kind)kind, all_isas[i], &l, weights, biases, 3);
+            check_layer_run(&whole, &l, weights, biases);
+            assert_memory_equal(whole.out, split.out,
+                                exa_conv3d_grid_voxels(&whole.plan) * (size_t)whole.plan.out_stride *
+                                    sizeof(float));
+            free(whole.out);
+            free(split.out);
+        }
+    }
+    free(weights);
+    free(biases);
+}
+
+static void test_kernels_and_strides(void **state) {
+    (void)state;
+    check_layer((exa_conv3d_layer){{9, 7, 11}, 7, 2, 1, 24, 1, 0, true});
+    check_layer((exa_conv3d_layer){{1, 9, 33}, 7, 2, 1, 16, 1, 0, true});
+    check_layer((exa_conv3d_layer){{5, 6, 8}, 7, 1, 2, 8, 0, 0, false});
+    check_layer((exa_conv3d_layer){{7, 5, 9}, 3, 2, 16, 40, 0, 0, false});
+    check_layer((exa_conv3d_layer){{7, 5, 9}, 1, 2, 24, 16, 0, 0, false});
+    check_layer((exa_conv3d_layer){{4, 5, 6}, 1, 1, 16, 24, 0, 0, false});
+    check_layer((exa_conv3d_layer){{5, 5, 5}, 3, 1, 128, 48, 0, 0, false}); /* weights in passes */
+    check_layer((exa_conv3d_layer){{3, 11, 5}, 3, 2, 128, 32, 0, 0, true});
+    for (int group = 1; group <= 4; group++)
+        check_layer((exa_conv3d_layer){{7, 11, 8}, 3, 1, 16, 24, 0, group, false});
+}
+
+static void test_maxima(void **state) {
+    (void)state;
+    enum { FLOATS = 64 };
+    for (size_t i = 0; i < sizeof all_isas / sizeof *all_isas; i++) {
+        if (!exa_cpu_has(all_isas[i])) continue;
+        float *block = zeros(6 * FLOATS), *out = zeros(FLOATS);
+        const float *in[6];
+        for (int k = 0; k < 6; k++) in[k] = block + k * FLOATS;
+        for (int v = 0; v < 6 * FLOATS; v++) block[v] = (float)grid_value(v, 1, 2, 3) - 2; /* negative ones too */
+        exa_conv3d_max(all_isas[i], in, 6, FLOATS, out);
+        for (int f = 0; f < FLOATS; f++) {
+            float most = in[0][f];
+            for (int k = 1; k < 6; k++) most = fmaxf(most, in[k][f]);
+            assert_true(out[f] == most);
+        }
+        free(block);
+        free(out);
+    }
+}
+
 static void test_head(void **state) {
     (void)state;
     enum { VOXELS = 37, CHANNELS = 24 };
@@ -224,6 +366,13 @@ static void test_refusals(void **state) {
                  exa_conv3d_plan_init(EXA_CONV3D_DIRECT, EXA_ISA_AUTO, shape, 8, 8, 4, &plan));
     assert_fails(EXA_ERR_RANGE, "stride",
                  exa_conv3d_plan_init(EXA_CONV3D_WINOGRAD, EXA_ISA_AUTO, shape, 2, 8, 2, &plan));
+    exa_conv3d_layer even = {{9, 8, 9}, 3, 2, 8, 8, 0, 0, false}, wide = {{9, 9, 9}, 5, 1, 8, 8, 0, 0, false};
+    assert_fails(EXA_ERR_RANGE, "stride 2 over 8",
+                 exa_conv3d_plan_layer(EXA_CONV3D_DIRECT, EXA_ISA_AUTO, &even, &plan));
+    assert_fails(EXA_ERR_RANGE, "5^3", exa_conv3d_plan_layer(EXA_CONV3D_DIRECT, EXA_ISA_AUTO, &wide, &plan));
+    even.in_shape[1] = 9;
+    assert_fails(EXA_ERR_RANGE, "3^3 with stride 2",
+                 exa_conv3d_plan_layer(EXA_CONV3D_WINOGRAD, EXA_ISA_AUTO, &even, &plan));
     if (!exa_cpu_has(EXA_ISA_AVX512)) {
         assert_fails(EXA_ERR_UNSUPPORTED, "avx512",
                      exa_conv3d_plan_init(EXA_CONV3D_DIRECT, EXA_ISA_AVX512, shape, 8, 8, 0, &plan));
@@ -236,6 +385,8 @@ int main(void) {
         cmocka_unit_test(test_channels),
         cmocka_unit_test(test_two_inputs_interleaved),
         cmocka_unit_test(test_endings),
+        cmocka_unit_test(test_kernels_and_strides),
+        cmocka_unit_test(test_maxima),
         cmocka_unit_test(test_head),
         cmocka_unit_test(test_fib25_layer),
         cmocka_unit_test(test_refusals),
