@@ -12,7 +12,7 @@
 /* What went wrong, for somebody who is to mend it. */
 static const char *reason_of(cudaError_t error) {
     switch (error) {
-    case cudaErrorNoDevice: return "no GPU is visible (is CUDA_VISIBLE_DEVICES empty?)";
+    case cudaErrorNoDevice: return "no GPU is visible (does CUDA_VISIBLE_DEVICES hide it?)";
     case cudaErrorInsufficientDriver: {
         int version = 0;
         if (cudaDriverGetVersion(&version) == cudaSuccess && version == 0)
