@@ -1,9 +1,9 @@
 /* Slots, and launches of many canvases' steps as one CUDA graph (see exaconn/canvas_gpu.h).
  *
- * A step is five pieces on one stream: begin, the network, absorb, count, settle. The last two do nothing but in the
- * rare step in which a flood ended. Which canvases take part is read from a list in the device's memory, so a graph
- * serves any canvases of its number. */
-#include "cuda/canvas_gpu_internal.cuh"
+ * A step is five pieces on one stream: begin, the network, absorb, count, settle. The last two do nothing but in
+ * the rare step in which a flood ended. Which canvases take part is read from a list in the device's memory, so a
+ * graph serves any canvases of its number. */
+#include "cuda/canvas_kernels.cuh"
 
 #include "canvas_gpu_layout.h"
 
@@ -184,7 +184,7 @@ static exa_status check_fit(const exa_canvas_gpu *g, const exa_canvas_gpu_image 
     for (int a = 0; a < 3; a++) {
         EXA_CHECK(image->shape[a] > 0 && image->shape[a] <= g->options.voxels[a], EXA_ERR_INTERNAL,
                   "a canvas of %lld voxels on axis %c, in a slot of %lld", (long long)image->shape[a], "zyx"[a],
-                  (long long)g->options.voxels[a]);
+                  (long long)g -> options.voxels[a]);
     }
     EXA_CHECK(image->dtype == g->options.dtype, EXA_ERR_INTERNAL, "a canvas of another raw type");
     return EXA_OK;
@@ -219,8 +219,8 @@ extern "C" exa_status exa_canvas_gpu_load(exa_canvas_gpu *g, int number, const e
     EXA_TRY(upload(g, g->slots + number, view, sizeof *view, "a canvas's addresses"));
     const size_t words = ((size_t)view->cells[0] * (size_t)view->cells[1] * (size_t)view->cells[2] + 31) / 32;
     EXA_TRY(GPU(cudaMemsetAsync(b->done, 0, words * 4, g->stream), "visited cells"));
-    EXA_TRY(GPU(lane::launch(unset_map, dim3(512), dim3(256), 0, g->stream, b->map, (int64_t)voxels),
-                "an object map"));
+    EXA_TRY(
+        GPU(lane::launch(unset_map, dim3(512), dim3(256), 0, g->stream, b->map, (int64_t)voxels), "an object map"));
     return GPU(cudaStreamSynchronize(g->stream), "a canvas"); /* what is borrowed is free again */
 }
 

@@ -3,11 +3,12 @@
  * Every 1-D pass accumulates in double, pair by pair from the farthest inward, and rounds to float32 (explicit
  * roundings: a fused multiply-add would change bits). The distance transform is the lower envelope of parabolas, a
  * thread a line. The noise is numpy's generator, which goes one after another: one block makes 227 words at a time,
- * as many as depend on none of each other. A voxel is a peak if none of the 7^3 around it is larger; most find a larger
- * one at once.
+ * as many as depend on none of each other. A voxel is a peak if none of the 7^3 around it is larger; most find a
+ * larger one at once.
  *
- * Three arrays of 4 bytes a voxel (A, B, C) serve everything: A gathers the gradient, B and C take turns in the passes;
- * then B and C take turns in the distances, A holding the envelope; then A and C together hold the noisy values. */
+ * Three arrays of 4 bytes a voxel (A, B, C) serve everything: A gathers the gradient, B and C take turns in the
+ * passes; then B and C take turns in the distances, A holding the envelope; then A and C together hold the noisy
+ * values. */
 #include "cuda/canvas_gpu_internal.cuh"
 
 #include "canvas_gpu_layout.h"
@@ -346,7 +347,7 @@ exa_status lay_out(peaks *p, const exa_canvas_gpu_image *image, const exa_coord 
     for (int a = 0; a < 3; a++) {
         EXA_CHECK(image->shape[a] <= AXIS_MOST, EXA_ERR_RANGE,
                   "axis %c has %lld voxels; distances are computed for at most %d. Hint: segment a smaller box",
-                  "zyx"[a], (long long)image->shape[a], (int)AXIS_MOST);
+                  "zyx"[a], (long long)image -> shape[a], (int)AXIS_MOST);
         p->shape.n[a] = (int32_t)image->shape[a];
         p->margin.n[a] = (int32_t)(margin[a] > RADIUS ? margin[a] : (exa_coord)RADIUS);
         p->n *= image->shape[a];
@@ -366,7 +367,8 @@ exa_status lay_out(peaks *p, const exa_canvas_gpu_image *image, const exa_coord 
     return EXA_OK;
 }
 
-exa_status pass(peaks *p, int axis, int radius, bool antisymmetric, const double *half, const float *in, float *out) {
+exa_status pass(peaks *p, int axis, int radius, bool antisymmetric, const double *half, const float *in,
+                float *out) {
     weights w = {};
 
     memcpy(w.half, half, (size_t)(radius + 1) * sizeof *half);
@@ -447,8 +449,9 @@ exa_status list(peaks *p, bool wide, void **seeds, size_t *count) {
                                     (void *)p->b),
                        "making seeds"));
     if (total) {
-        EXA_GOTO(done, GPU(cudaMemcpyAsync(made, p->b, (size_t)total * (wide ? 8 : 4), cudaMemcpyDeviceToHost, stream),
-                           "a list of seeds"));
+        EXA_GOTO(done,
+                 GPU(cudaMemcpyAsync(made, p->b, (size_t)total * (wide ? 8 : 4), cudaMemcpyDeviceToHost, stream),
+                     "a list of seeds"));
     }
     EXA_GOTO(done, GPU(cudaStreamSynchronize(stream), "making seeds"));
     *seeds = made;
@@ -472,7 +475,8 @@ exa_status load(peaks *p, const exa_canvas_gpu_image *image, const uint8_t *excl
     exa_mt19937_seed(&generator, 42);
     *g = grey{p->raw, (const float *)(const void *)p->small, image->mean, image->stddev, (int)bytes};
     EXA_TRY(GPU(cudaMemcpy(p->small, image->table, TABLE_BYTES, cudaMemcpyHostToDevice), "grey values"));
-    EXA_TRY(GPU(cudaMemcpy(p->small + TABLE_BYTES, generator.state, sizeof generator.state, cudaMemcpyHostToDevice), "noise"));
+    EXA_TRY(GPU(cudaMemcpy(p->small + TABLE_BYTES, generator.state, sizeof generator.state, cudaMemcpyHostToDevice),
+                "noise"));
     EXA_TRY(GPU(cudaMemcpy(p->raw, image->raw, (size_t)p->n * bytes, cudaMemcpyHostToDevice), "a raw image"));
     p->excluded = excluded != nullptr;
     if (!excluded) return EXA_OK;

@@ -1,4 +1,5 @@
-/* Canvases on a GPU as their two sources share them: canvas_gpu.cu (slots, launches) and canvas_gpu_peaks.cu (seeds). */
+/* Canvases on a GPU as their two sources share them: canvas_gpu.cu (slots, launches) and canvas_gpu_peaks.cu
+ * (seeds). */
 #ifndef EXA_CANVAS_GPU_INTERNAL_CUH
 #define EXA_CANVAS_GPU_INTERNAL_CUH
 
@@ -8,7 +9,41 @@
 
 #include <stdlib.h>
 
-#include "cuda/canvas_kernels.cuh"
+namespace canvas_gpu {
+
+/* A queued position: 21 bits an axis. */
+typedef unsigned long long packed;
+
+/* Where a slot's canvas lies. All pointers are to the device's memory. */
+struct slot {
+    exa_canvas_gpu_state *state;
+    const void *raw;
+    const float *table; /* [256] */
+    float *map;
+    int32_t *segmentation;
+    uint8_t *probability; /* nullptr without a map */
+    packed *queue;
+    unsigned *done; /* a bit for each cell */
+    const void *seeds;
+    int64_t seed_count;
+    float mean, stddev;
+    int32_t shape[3], cells[3];
+    int32_t bytes; /* of a raw voxel */
+    int32_t wide;
+};
+
+struct rules {
+    int32_t fov[3], margin[3], deltas[3];
+    float init_logit, pad_logit, move_logit, segment_logit;
+    double face_logit;
+    float disco;
+    int64_t min_segment_size;
+    int32_t min_boundary_dist[3];
+    int64_t max_seeds, max_objects, max_steps;
+    const float *quantum; /* device, [255] */
+};
+
+} // namespace canvas_gpu
 
 /* What a slot owns in the device's memory. */
 struct exa_canvas_gpu_buffers {
@@ -46,8 +81,10 @@ static inline exa_status exa_canvas_gpu_status(cudaError_t error, const char *wh
     if (error == cudaSuccess) return EXA_OK;
     (void)cudaGetLastError();
     if (error == cudaErrorMemoryAllocation)
-        return EXA_FAIL(EXA_ERR_MEMORY, "the GPU has no memory left for %s. Hint: smaller chunks, fewer "
-                        "compute.canvases, or fewer ranks on this GPU", what);
+        return EXA_FAIL(EXA_ERR_MEMORY,
+                        "the GPU has no memory left for %s. Hint: smaller chunks, fewer "
+                        "compute.canvases, or fewer ranks on this GPU",
+                        what);
     return EXA_FAIL(EXA_ERR_DEVICE, "GPU: %s: %s", what, cudaGetErrorString(error));
 }
 

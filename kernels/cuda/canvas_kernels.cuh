@@ -13,45 +13,13 @@
 #ifndef EXA_CANVAS_KERNELS_CUH
 #define EXA_CANVAS_KERNELS_CUH
 
-#include "exaconn/canvas_gpu.h"
+#include "cuda/canvas_gpu_internal.cuh"
 
 namespace canvas_gpu {
 
 enum { FAILED_SEED = -1, EXCLUDED = -2 };
 enum { OUTCOME_OBJECT = 1, OUTCOME_WEAK, OUTCOME_TOO_SMALL, OUTCOME_NO_STEP };
 enum { STEP_THREADS = 512, SWEEP_THREADS = 256, SWEEP_BLOCKS = 96, FACES = 6 };
-
-/* A queued position: 21 bits an axis. */
-typedef unsigned long long packed;
-
-/* Where a slot's canvas lies. All pointers are to the device's memory. */
-struct slot {
-    exa_canvas_gpu_state *state;
-    const void *raw;
-    const float *table; /* [256] */
-    float *map;
-    int32_t *segmentation;
-    uint8_t *probability; /* nullptr without a map */
-    packed *queue;
-    unsigned *done; /* a bit for each cell */
-    const void *seeds;
-    int64_t seed_count;
-    float mean, stddev;
-    int32_t shape[3], cells[3];
-    int32_t bytes; /* of a raw voxel */
-    int32_t wide;
-};
-
-struct rules {
-    int32_t fov[3], margin[3], deltas[3];
-    float init_logit, pad_logit, move_logit, segment_logit;
-    double face_logit;
-    float disco;
-    int64_t min_segment_size;
-    int32_t min_boundary_dist[3];
-    int64_t max_seeds, max_objects, max_steps;
-    const float *quantum; /* device, [255] */
-};
 
 struct position {
     int32_t v[3];
@@ -359,8 +327,9 @@ __device__ inline void gather(const slot &s, const rules &r, float *input) {
     }
 }
 
-/* One block for each canvas of the batch. With `exact` only those that wait for an exact step are gathered again. */
-static __global__ void __launch_bounds__(STEP_THREADS)
+/* One block for each canvas of the batch. With `exact` only those that wait for an exact step are gathered again.
+ */
+static __global__ void __launch_bounds__(STEP_THREADS, 1)
     begin(rules r, const slot *slots, const int *batch, float *input, int exact) {
     const slot s = slots[batch[blockIdx.x]];
     exa_canvas_gpu_state *st = s.state;
@@ -505,8 +474,8 @@ __device__ inline void count_step(const slot &s, const rules &r, int exact) {
 
 /* One block for each canvas of the batch. Logits of a field of view that left the number range are not taken: the
  * canvas waits for an exact step. */
-static __global__ void __launch_bounds__(STEP_THREADS) absorb(rules r, const slot *slots, const int *batch,
-                                                              float *logits, const unsigned *overflow, int exact) {
+static __global__ void __launch_bounds__(STEP_THREADS, 1)
+    absorb(rules r, const slot *slots, const int *batch, float *logits, const unsigned *overflow, int exact) {
     const slot s = slots[batch[blockIdx.x]];
     exa_canvas_gpu_state *st = s.state;
     LANE_SHARED_ARRAY(move, faces, FACES);
@@ -618,14 +587,16 @@ static __global__ void __launch_bounds__(SWEEP_THREADS) settle(rules r, const sl
         }
     });
     const int64_t words = ((int64_t)s.cells[0] * s.cells[1] * s.cells[2] + 31) / 32;
-    for (int64_t i = (int64_t)blockIdx.x * blockDim.x + threadIdx.x; i < words; i += (int64_t)gridDim.x * blockDim.x)
+    for (int64_t i = (int64_t)blockIdx.x * blockDim.x + threadIdx.x; i < words;
+         i += (int64_t)gridDim.x * blockDim.x)
         s.done[i] = 0;
 }
 
 /* ---- kernel: a new canvas --------------------------------------------------------------------- */
 
 static __global__ void unset_map(float *map, int64_t voxels) {
-    for (int64_t i = (int64_t)blockIdx.x * blockDim.x + threadIdx.x; i < voxels; i += (int64_t)gridDim.x * blockDim.x)
+    for (int64_t i = (int64_t)blockIdx.x * blockDim.x + threadIdx.x; i < voxels;
+         i += (int64_t)gridDim.x * blockDim.x)
         map[i] = __int_as_float(0x7fffffff);
 }
 
