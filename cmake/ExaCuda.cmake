@@ -33,6 +33,7 @@ endfunction()
 # its exa_* functions are taken and not those of exa_kernels.
 function(exa_cuda_emulation)
     add_library(exa_cuda_emulated OBJECT ${EXA_CUDA_SOURCES} ${CMAKE_SOURCE_DIR}/kernels/cuda/lane_host.cpp
+                ${CMAKE_SOURCE_DIR}/kernels/cuda/emulation.cpp
                 ${CMAKE_SOURCE_DIR}/kernels/cuda/lane_runtime.cpp)
     set_source_files_properties(${EXA_CUDA_SOURCES} PROPERTIES LANGUAGE CXX COMPILE_OPTIONS "-xc++")
     exa_cuda_emulated_options(exa_cuda_emulated)

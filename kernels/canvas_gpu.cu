@@ -220,7 +220,7 @@ extern "C" exa_status exa_canvas_gpu_load(exa_canvas_gpu *g, int number, const e
     const size_t words = ((size_t)view->cells[0] * (size_t)view->cells[1] * (size_t)view->cells[2] + 31) / 32;
     EXA_TRY(GPU(cudaMemsetAsync(b->done, 0, words * 4, g->stream), "visited cells"));
     EXA_TRY(
-        GPU(lane::launch(unset_map, dim3(512), dim3(256), 0, g->stream, b->map, (int64_t)voxels), "an object map"));
+        GPU(lane::launch(unset_map, dim3(FILL_BLOCKS), dim3(SWEEP_THREADS), 0, g->stream, b->map, (int64_t)voxels), "an object map"));
     return GPU(cudaStreamSynchronize(g->stream), "a canvas"); /* what is borrowed is free again */
 }
 
@@ -294,6 +294,10 @@ extern "C" exa_status exa_canvas_gpu_run(exa_canvas_gpu *g, const int *slots, in
 
 extern "C" const exa_canvas_gpu_state *exa_canvas_gpu_state_of(const exa_canvas_gpu *g, int number) {
     return &g->seen[number];
+}
+
+extern "C" const exa_canvas_gpu_options *exa_canvas_gpu_options_of(const exa_canvas_gpu *g) {
+    return &g->options;
 }
 
 extern "C" const exa_canvas_gpu_state *exa_canvas_gpu_states(const exa_canvas_gpu *g) {

@@ -31,6 +31,11 @@ const exa_canvas_gpu_state *exa_canvas_gpu_state_of(const exa_canvas_gpu *gpu, i
     return NULL;
 }
 
+const exa_canvas_gpu_options *exa_canvas_gpu_options_of(const exa_canvas_gpu *gpu) {
+    (void)gpu;
+    return NULL;
+}
+
 const exa_canvas_gpu_state *exa_canvas_gpu_states(const exa_canvas_gpu *gpu) {
     (void)gpu;
     return NULL;

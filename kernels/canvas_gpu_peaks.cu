@@ -331,7 +331,8 @@ enum { TABLE_BYTES = 1024, GENERATOR_BYTES = 2560 };
 
 unsigned blocks_for(int64_t threads) {
     int64_t blocks = (threads + THREADS - 1) / THREADS;
-    return (unsigned)(blocks < 1 ? 1 : blocks > 1 << 20 ? 1 << 20 : blocks);
+    const int64_t most = lane::emulated ? 3 : 1 << 20;
+    return (unsigned)(blocks < 1 ? 1 : blocks > most ? most : blocks);
 }
 
 template <class... P, class... A> exa_status each(peaks *p, void (*kernel)(P...), A... arguments) {

@@ -168,6 +168,9 @@ exa_status exa_canvas_gpu_peaks(exa_canvas_gpu *gpu, const exa_canvas_gpu_image 
                                 double sigma, const exa_coord margin[3], exa_canvas_gpu_peaks_trace *trace,
                                 void **seeds, size_t *count);
 
+/* For tests: what it was made with (borrowed). */
+const exa_canvas_gpu_options *exa_canvas_gpu_options_of(const exa_canvas_gpu *gpu);
+
 /* The states in the device's memory [slots], for a `forward` that looks on in a test. */
 const exa_canvas_gpu_state *exa_canvas_gpu_states(const exa_canvas_gpu *gpu);
 

@@ -19,7 +19,14 @@ namespace canvas_gpu {
 
 enum { FAILED_SEED = -1, EXCLUDED = -2 };
 enum { OUTCOME_OBJECT = 1, OUTCOME_WEAK, OUTCOME_TOO_SMALL, OUTCOME_NO_STEP };
-enum { STEP_THREADS = 512, SWEEP_THREADS = 256, SWEEP_BLOCKS = 96, FACES = 6 };
+/* Fewer threads in the emulation, which makes them one by one; the results are the same with any number. */
+enum {
+    STEP_THREADS = lane::emulated ? 128 : 512,
+    SWEEP_THREADS = lane::emulated ? 64 : 256,
+    SWEEP_BLOCKS = lane::emulated ? 3 : 96,
+    FILL_BLOCKS = lane::emulated ? 3 : 512,
+    FACES = 6
+};
 
 struct position {
     int32_t v[3];
