@@ -21,7 +21,7 @@ function(exa_cuda_objects)
             COMMAND ${CMAKE_COMMAND} -E make_directory ${CMAKE_BINARY_DIR}/cuda
             COMMAND ${EXA_NVCC} -c -std=c++17 -O3 -lineinfo ${codes} --threads 2 -fmad=true
                     -I${CMAKE_SOURCE_DIR}/include -I${CMAKE_SOURCE_DIR}/kernels -I${CMAKE_BINARY_DIR}/generated
-                    -Xcompiler=-fPIC,-Wall,-Wextra,-fno-exceptions,-fno-rtti,-D_GNU_SOURCE
+                    -Xcompiler=-fPIC,-Wall,-Wextra,-fno-exceptions,-fno-rtti,-fno-threadsafe-statics,-D_GNU_SOURCE
                     -MD -MF ${object}.d -o ${object} ${source}
             DEPENDS ${source} DEPFILE ${object}.d VERBATIM COMMENT "nvcc ${name}")
         set_source_files_properties(${object} PROPERTIES EXTERNAL_OBJECT TRUE GENERATED TRUE)

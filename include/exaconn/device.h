@@ -4,6 +4,7 @@
 
 #include "exaconn/status.h"
 
+#include <stdbool.h>
 #include <stdint.h>
 
 #ifdef __cplusplus
@@ -20,6 +21,9 @@ typedef struct exa_device {
     char pci[EXA_DEVICE_PCI_BYTES];            /* "0000:3b:00.0"; of a MIG slice, its GPU's */
     unsigned char uuid[EXA_DEVICE_UUID_BYTES]; /* of a MIG slice, its own */
 } exa_device;
+
+/* Whether this program was built with CUDA at all. */
+bool exa_device_is_built(void);
 
 /* Number of GPUs; 0 with *reason (static storage, never NULL) saying why there is none. `reason` may be NULL. */
 int exa_device_count(const char **reason);

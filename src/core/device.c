@@ -1,4 +1,4 @@
-/* Device enumeration for builds without CUDA (src/core/device_cuda.c has the other half), and what both share. */
+/* What is known of GPUs whether the build has CUDA (device_cuda.c) or not (device_none.c). */
 #include "exa_build_info.h"
 
 #include "exaconn/device.h"
@@ -15,21 +15,6 @@ void exa_device_uuid_text(const unsigned char uuid[EXA_DEVICE_UUID_BYTES], char 
     }
 }
 
-#if !EXA_HAVE_CUDA
-
-int exa_device_count(const char **reason) {
-    if (reason) *reason = "this build has no CUDA (configure with -DEXA_ENABLE_CUDA=ON)";
-    return 0;
+bool exa_device_is_built(void) {
+    return EXA_HAVE_CUDA;
 }
-
-exa_status exa_device_get(int index, exa_device *device) {
-    (void)device;
-    return EXA_FAIL(EXA_ERR_RANGE, "there is no device %d: this build has no CUDA", index);
-}
-
-exa_status exa_device_free_bytes(int index, uint64_t *bytes) {
-    (void)bytes;
-    return EXA_FAIL(EXA_ERR_RANGE, "there is no device %d: this build has no CUDA", index);
-}
-
-#endif

@@ -64,6 +64,6 @@ exa_status exa_device_free_bytes(int index, uint64_t *bytes) {
 #else
 
 /* ISO C wants a declaration in every file. */
-typedef int exa_device_is_in_device;
+typedef int exa_device_is_in_device_none;
 
 #endif

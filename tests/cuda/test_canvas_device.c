@@ -413,7 +413,7 @@ static void test_threads_share_a_gpu(void **state) {
         for (size_t k = 0; k < n; k++) l->weights[k] = (float)(test_uniform(&seed) - 0.5) * 0.25f;
         for (int k = 0; k < l->cout; k++) l->biases[k] = (float)(test_uniform(&seed) - 0.5) * 0.2f;
     }
-    model->layers[model->layer_count - 1].biases[0] = 1.0f; /* so that floods spread */
+    model->layers[model->layer_count - 1].biases[0] = 5.2f; /* so that floods spread */
     assert_ok(exa_ffn_net_create(model, EXA_FFN_KERNEL_AUTO, EXA_ISA_AUTO, NULL, &net.net));
     for (int k = 0; k < MEMBERS; k++) {
         make_scene(&s[k], k == 0 ? 30 : 20 + k, 30 - k, 24 + k % 3, (uint64_t)k + 20);
