@@ -70,8 +70,10 @@ static exa_status make(exa_canvas_gpu *g) {
     EXA_TRY(GPU(cudaSetDevice(o->device), "choosing the GPU"));
     EXA_TRY(GPU(cudaStreamCreateWithFlags(&g->stream, cudaStreamNonBlocking), "a stream"));
     EXA_TRY(allocate(&g->quantum, sizeof o->rules.quantum, "a table of probabilities"));
-    EXA_TRY(GPU(cudaMemcpy(g->quantum, o->rules.quantum, sizeof o->rules.quantum, cudaMemcpyHostToDevice),
-                "a table of probabilities"));
+    /* Not on the default stream, which ours does not wait for. */
+    EXA_TRY(GPU(
+        cudaMemcpyAsync(g->quantum, o->rules.quantum, sizeof o->rules.quantum, cudaMemcpyHostToDevice, g->stream),
+        "a table of probabilities"));
     g->rules = rules_of(&o->rules, g->quantum);
     EXA_TRY(allocate(&g->states, slots * sizeof *g->states, "the states of canvases"));
     EXA_TRY(GPU(cudaMallocHost((void **)&g->seen, slots * sizeof *g->seen), "the states of canvases"));
@@ -85,7 +87,8 @@ static exa_status make(exa_canvas_gpu *g) {
     EXA_TRY(allocate(&g->work, l.work, "making seeds"));
     for (size_t i = 0; i < slots; i++) EXA_TRY(make_buffers(&l, &g->buffers[i]));
     /* A slot that was never loaded is not to be read as one that works. */
-    return GPU(cudaMemset(g->states, 0, slots * sizeof *g->states), "the states of canvases");
+    EXA_TRY(GPU(cudaMemsetAsync(g->states, 0, slots * sizeof *g->states, g->stream), "the states of canvases"));
+    return GPU(cudaStreamSynchronize(g->stream), "canvases on a GPU");
 }
 
 extern "C" exa_status exa_canvas_gpu_create(const exa_canvas_gpu_options *options, exa_canvas_gpu **out) {
@@ -220,7 +223,8 @@ extern "C" exa_status exa_canvas_gpu_load(exa_canvas_gpu *g, int number, const e
     const size_t words = ((size_t)view->cells[0] * (size_t)view->cells[1] * (size_t)view->cells[2] + 31) / 32;
     EXA_TRY(GPU(cudaMemsetAsync(b->done, 0, words * 4, g->stream), "visited cells"));
     EXA_TRY(
-        GPU(lane::launch(unset_map, dim3(FILL_BLOCKS), dim3(SWEEP_THREADS), 0, g->stream, b->map, (int64_t)voxels), "an object map"));
+        GPU(lane::launch(unset_map, dim3(FILL_BLOCKS), dim3(SWEEP_THREADS), 0, g->stream, b->map, (int64_t)voxels),
+            "an object map"));
     return GPU(cudaStreamSynchronize(g->stream), "a canvas"); /* what is borrowed is free again */
 }
 

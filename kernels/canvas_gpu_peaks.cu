@@ -469,19 +469,22 @@ exa_status trace_array(peaks *p, void *to, const void *from, size_t bytes) {
     return GPU(cudaStreamSynchronize(p->g->stream), "making seeds");
 }
 
+exa_status upload(peaks *p, void *to, const void *from, size_t bytes) {
+    return GPU(cudaMemcpyAsync(to, from, bytes, cudaMemcpyHostToDevice, p->g->stream), "making seeds");
+}
+
 exa_status load(peaks *p, const exa_canvas_gpu_image *image, const uint8_t *excluded, grey *g) {
     exa_mt19937 generator;
     const size_t bytes = exa_dtype_size(image->dtype);
 
     exa_mt19937_seed(&generator, 42);
     *g = grey{p->raw, (const float *)(const void *)p->small, image->mean, image->stddev, (int)bytes};
-    EXA_TRY(GPU(cudaMemcpy(p->small, image->table, TABLE_BYTES, cudaMemcpyHostToDevice), "grey values"));
-    EXA_TRY(GPU(cudaMemcpy(p->small + TABLE_BYTES, generator.state, sizeof generator.state, cudaMemcpyHostToDevice),
-                "noise"));
-    EXA_TRY(GPU(cudaMemcpy(p->raw, image->raw, (size_t)p->n * bytes, cudaMemcpyHostToDevice), "a raw image"));
+    EXA_TRY(upload(p, p->small, image->table, TABLE_BYTES));
+    EXA_TRY(upload(p, p->small + TABLE_BYTES, generator.state, sizeof generator.state));
+    EXA_TRY(upload(p, p->raw, image->raw, (size_t)p->n * bytes));
     p->excluded = excluded != nullptr;
-    if (!excluded) return EXA_OK;
-    return GPU(cudaMemcpy(p->edge, excluded, (size_t)p->n, cudaMemcpyHostToDevice), "an exclusion mask");
+    if (excluded) EXA_TRY(upload(p, p->edge, excluded, (size_t)p->n));
+    return GPU(cudaStreamSynchronize(p->g->stream), "making seeds"); /* what is borrowed is free again */
 }
 
 exa_status make_peaks(peaks *p, const exa_canvas_gpu_image *image, const uint8_t *excluded, double sigma,
