@@ -1,6 +1,4 @@
 /* What is known of GPUs whether the build has CUDA (device_cuda.c) or not (device_none.c). */
-#include "exa_build_info.h"
-
 #include "exaconn/device.h"
 
 #include <stdbool.h>
@@ -13,8 +11,4 @@ void exa_device_uuid_text(const unsigned char uuid[EXA_DEVICE_UUID_BYTES], char 
         bool dash = i == 4 || i == 6 || i == 8 || i == 10;
         at += snprintf(out + at, (size_t)(EXA_DEVICE_UUID_TEXT_BYTES - at), "%s%02x", dash ? "-" : "", uuid[i]);
     }
-}
-
-bool exa_device_is_built(void) {
-    return EXA_HAVE_CUDA;
 }

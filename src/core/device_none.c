@@ -5,6 +5,10 @@
 
 #if !EXA_HAVE_CUDA
 
+bool exa_device_is_built(void) {
+    return false;
+}
+
 int exa_device_count(const char **reason) {
     if (reason) *reason = "this build has no CUDA (configure with -DEXA_ENABLE_CUDA=ON)";
     return 0;
