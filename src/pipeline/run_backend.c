@@ -25,27 +25,33 @@ static exa_status share_of_memory(const exa_placement *p, uint64_t *bytes) {
 
 /* Whether this rank could: it has a GPU, the network runs on one, a chunk fits. */
 static exa_status try_device(exa_run_work *w) {
+    const exa_device *d = &w->placement.facts;
+
     EXA_CHECK(w->placement.device >= 0, EXA_ERR_DEVICE, "%s", w->placement.reason);
+    EXA_CHECK(w->job->compute.precision == EXA_JOB_FP32 || d->major >= 8, EXA_ERR_UNSUPPORTED,
+              "compute.precision is %s, which needs compute capability 8.0, and %s has %d.%d. Hint: \"fp32\"",
+              exa_net_precision_name((exa_net_precision)w->job->compute.precision), d->name, d->major, d->minor);
     EXA_TRY(share_of_memory(&w->placement, &w->device.memory_bytes));
     return exa_plan_chunk(w->job, &w->inputs, &w->grid, w->threads, &w->device, &w->plan);
 }
 
 exa_status exa_run_choose_backend(exa_run_work *w) {
     const exa_job_backend wanted = w->job->compute.backend;
-    exa_status st;
+    exa_status mine, st;
 
     w->placement.device = -1;
     if (wanted == EXA_JOB_BACKEND_CPU || w->stitch_from) return EXA_OK;
     EXA_TRY(exa_placement_choose(&w->placement));
-    st = exa_comm_agree(try_device(w));
+    mine = try_device(w);
+    st = exa_comm_agree(mine);
     w->on_device = st == EXA_OK;
     if (w->on_device) return EXA_OK;
     if (wanted == EXA_JOB_BACKEND_CUDA)
         return *exa_error_last()->message ? exa_error_context(st, "compute.backend is \"cuda\"") : st;
     w->placement.device = -1;
-    snprintf(w->no_gpu, sizeof w->no_gpu, "%.*s", (int)strcspn(exa_error_last()->message, "\n"),
-             exa_error_last()->message);
-    if (strstr(w->no_gpu, " Hint:")) *strstr(w->no_gpu, " Hint:") = '\0';
+    snprintf(w->no_gpu, sizeof w->no_gpu, "%.240s",
+             mine == EXA_OK ? "other ranks have no GPU to use" : exa_error_last()->message);
+    if (strstr(w->no_gpu, ". Hint:")) *strstr(w->no_gpu, ". Hint:") = '\0';
     return EXA_OK;
 }
 
