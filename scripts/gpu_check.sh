@@ -40,9 +40,8 @@ programs() {
     for f in "$build"/bench/bench_ffn "$build"/bench/bench_conv3d "$build"/bench/bench_gpu* "$build"/bench/bench_device*; do
         [ -f "$f" ] && [ -x "$f" ] && echo "$f"
     done
-    for f in "$source"/tests/gpu/test_*.c "$source"/tests/gpu/test_*.cpp; do
-        name=$(basename "${f%.*}")
-        [ -x "$build/tests/$name" ] && echo "$build/tests/$name"
+    for f in "$build"/tests/test_gpu_*; do
+        [ -f "$f" ] && [ -x "$f" ] && echo "$f"
     done
 }
 
@@ -63,10 +62,9 @@ make_build() {
         ${CMAKE_C_COMPILER_LAUNCHER:+-DCMAKE_C_COMPILER_LAUNCHER=$CMAKE_C_COMPILER_LAUNCHER} \
         -DCMAKE_EXE_LINKER_FLAGS='-Wl,--disable-new-dtags,-rpath,$ORIGIN/../lib' > "$build.log" 2>&1 ||
         { tail -n 20 "$build.log" >&2; fail "configuring failed"; }
-    local targets="exaconn make_fixture bench_ffn bench_conv3d" f name
-    for f in "$source"/tests/gpu/test_*.c "$source"/tests/gpu/test_*.cpp; do
-        [ -f "$f" ] && name=$(basename "${f%.*}") && targets="$targets $name"
-    done
+    local targets
+    targets="exaconn make_fixture bench_ffn bench_conv3d $(cmake --build "$build" --target help |
+        sed -n 's/^\(test_gpu_[A-Za-z0-9_]*\): phony.*/\1/p' | tr '\n' ' ')"
     # shellcheck disable=SC2086
     cmake --build "$build" -j "$(nproc)" --target $targets >> "$build.log" 2>&1 ||
         { tail -n 30 "$build.log" >&2; fail "building failed"; }

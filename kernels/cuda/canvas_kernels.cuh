@@ -349,8 +349,7 @@ static __global__ void __launch_bounds__(STEP_THREADS, 1)
     __syncthreads();
     if (!exact && phase[0] == EXA_CANVAS_GPU_NEXT) {
         next_flood(s, r);
-        __syncthreads();
-        if (threadIdx.x == 0) phase[0] = st->phase;
+        if (threadIdx.x == 0) phase[0] = st->phase; /* who wrote it */
         __syncthreads();
     }
     if (phase[0] == EXA_CANVAS_GPU_STEP && (!exact || st->waits))

@@ -1,6 +1,15 @@
 /* The GPU's canvas, run on the CPU by the emulation (kernels/cuda/lane_host.h), against the CPU's: the same
  * attempts, counters, trace and voxels, given the same logits. The order of threads, warps and blocks is drawn from
  * a seed, and several are tried, so that a missing barrier shows. */
+#ifdef EXA_TEST_ON_GPU /* its logits come from the host; gpu/test_gpu_canvas.c is for real GPUs */
+#include <stdio.h>
+
+int main(void) {
+    fprintf(stderr, "SKIP: this is for the emulated GPU; test_gpu_canvas is for real ones\n");
+    return 77;
+}
+
+#else
 #include "test_util.h"
 #include "golden.h"
 #include "golden_model.h"
@@ -156,7 +165,7 @@ static void flood_on_device(exa_canvas_device *device, exa_canvas *canvas) {
     exa_batcher_destroy(&batcher);
 }
 
-/* Both ways, one step a launch with the trace, then many. Returns the counters. */
+/* Both ways, one step a launch with the trace, then many of which some overflow. Returns the counters. */
 static exa_canvas_counters compare(scene *s, const char *what) {
     enum { MOST = 20000 };
     step_log *trace = calloc(MOST, sizeof *trace), *mine = calloc(MOST, sizeof *mine);
@@ -168,21 +177,21 @@ static exa_canvas_counters compare(scene *s, const char *what) {
     memcpy(net.fov, s->options.fov, sizeof net.fov);
     flood_on_cpu(cpu, &net, trace, &steps, &overflowed);
     counters = *exa_canvas_get_counters(cpu);
-    for (int run = 0; run < 3; run++) {
+    for (int run = 0; run < 2; run++) {
         exa_canvas_device *device = make_device(s, &net, 1, run == 0 ? 1 : 7);
         exa_canvas *gpu = start(s, true);
         exa_emulation_seed((uint64_t)run + 1);
         net.owner = &device;
         net.log = run == 0 ? mine : NULL;
         net.logged = 0;
-        net.overflow_every = run == 2 ? 4 : 0;
+        net.overflow_every = run == 1 ? 4 : 0;
         flood_on_device(device, gpu);
         if (run == 0) {
             assert_int_equal(net.logged, steps);
             assert_memory_equal(trace, mine, steps * sizeof *trace);
         }
         expect_same(cpu, gpu, s);
-        assert_int_equal(exa_canvas_device_redone(device), run == 2 ? overflowed : 0);
+        assert_int_equal(exa_canvas_device_redone(device), run == 1 ? overflowed : 0);
         exa_canvas_destroy(&gpu);
         exa_canvas_device_destroy(&device);
     }
@@ -628,3 +637,4 @@ int main(void) {
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
+#endif
