@@ -30,6 +30,19 @@ static long number_of(const char *name) {
     return text ? atol(text) : 0;
 }
 
+const char *exa_net_precision_name(exa_net_precision precision) {
+    static const char *const names[] = {"fp32", "tf32", "fp16"};
+    return names[precision];
+}
+
+/* The CPU's network takes nothing of the GPU's memory; something has to be planned. */
+exa_status exa_device_net_memory(const exa_device_net_spec *spec, const exa_device_net_options *options,
+                                 uint64_t *bytes) {
+    (void)spec;
+    *bytes = (uint64_t)options->max_batch << 20;
+    return EXA_OK;
+}
+
 exa_status exa_device_net_create(const exa_device_net_spec *spec, const exa_device_net_options *options,
                                  exa_device_net **out) {
     const exa_coord fov[3] = {spec->fov[0], spec->fov[1], spec->fov[2]}, deltas[3] = {1, 1, 1};
