@@ -5,6 +5,8 @@
 set(EXA_CUDA_ARCHITECTURES "80;90;100;120" CACHE STRING
     "compute capabilities that get machine code; PTX of the last and of 75 is added for all others")
 
+set(EXA_CUDA_FLAGS "" CACHE STRING "more flags for nvcc, such as -lineinfo for a profiler")
+
 file(GLOB EXA_CUDA_SOURCES CONFIGURE_DEPENDS ${CMAKE_SOURCE_DIR}/kernels/*.cu)
 
 function(exa_cuda_objects)
@@ -19,11 +21,12 @@ function(exa_cuda_objects)
         set(object ${CMAKE_BINARY_DIR}/cuda/${name}.o)
         add_custom_command(OUTPUT ${object}
             COMMAND ${CMAKE_COMMAND} -E make_directory ${CMAKE_BINARY_DIR}/cuda
-            COMMAND ${EXA_NVCC} -c -std=c++17 -O3 -lineinfo ${codes} --threads 2 -fmad=true
+            COMMAND bash ${CMAKE_SOURCE_DIR}/cmake/run_nvcc.sh ${CMAKE_BINARY_DIR}/cuda/${name}.ptxas
+                    ${EXA_NVCC} -c -std=c++17 -O3 -Xptxas=-v ${codes} ${EXA_CUDA_FLAGS} --threads 2 -fmad=true
                     -I${CMAKE_SOURCE_DIR}/include -I${CMAKE_SOURCE_DIR}/kernels -I${CMAKE_BINARY_DIR}/generated
                     -Xcompiler=-fPIC,-Wall,-Wextra,-fno-exceptions,-fno-rtti,-fno-threadsafe-statics,-D_GNU_SOURCE
                     -MD -MF ${object}.d -o ${object} ${source}
-            DEPENDS ${source} DEPFILE ${object}.d VERBATIM COMMENT "nvcc ${name}")
+            DEPENDS ${source} ${CMAKE_SOURCE_DIR}/cmake/run_nvcc.sh DEPFILE ${object}.d VERBATIM COMMENT "nvcc ${name}")
         set_source_files_properties(${object} PROPERTIES EXTERNAL_OBJECT TRUE GENERATED TRUE)
         target_sources(exa_kernels PRIVATE ${object})
     endforeach()
@@ -45,7 +48,7 @@ function(exa_cuda_emulated_options target)
                                ${CMAKE_BINARY_DIR}/generated)
     target_compile_definitions(${target} PRIVATE _GNU_SOURCE)
     target_compile_options(${target} PRIVATE -Wall -Wextra -Wshadow -Wconversion -Wno-sign-conversion
-                           -Wno-unknown-pragmas -ffp-contract=off $<$<BOOL:${EXA_WERROR}>:-Werror>)
+                           -Wno-unknown-pragmas -O3 -ffp-contract=off $<$<BOOL:${EXA_WERROR}>:-Werror>)
     if(EXA_SANITIZE)
         target_compile_options(${target} PRIVATE -fsanitize=${EXA_SANITIZE} -fno-omit-frame-pointer
                                -fno-sanitize-recover=undefined)

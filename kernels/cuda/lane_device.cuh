@@ -71,11 +71,13 @@ __device__ __forceinline__ void load_matrices_x4(uint32_t (&r)[4], uint32_t addr
 
 __device__ __forceinline__ void copy_async_16(uint32_t address, const void *global, int bytes = 16) {
 #if __CUDA_ARCH__ >= 800
-    asm volatile("cp.async.cg.shared.global [%0], [%1], 16, %2;" ::"r"(address), "l"(global), "r"(bytes) : "memory");
+    asm volatile("cp.async.cg.shared.global [%0], [%1], 16, %2;" ::"r"(address), "l"(global), "r"(bytes)
+                 : "memory");
 #else
     uint32_t v[4] = {0, 0, 0, 0};
     for (int i = 0; i < bytes / 4; i++) v[i] = ((const uint32_t *)global)[i];
-    asm volatile("st.shared.v4.b32 [%0], {%1, %2, %3, %4};" ::"r"(address), "r"(v[0]), "r"(v[1]), "r"(v[2]), "r"(v[3])
+    asm volatile("st.shared.v4.b32 [%0], {%1, %2, %3, %4};" ::"r"(address), "r"(v[0]), "r"(v[1]), "r"(v[2]),
+                 "r"(v[3])
                  : "memory");
 #endif
 }

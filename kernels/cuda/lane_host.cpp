@@ -5,11 +5,16 @@
  *       fiber      the kernel's body for one thread, on a stack of its own
  */
 #include "cuda/lane.cuh"
+#include "cuda/lane_test.h"
 
 #include <stdarg.h>
 #include <stdlib.h>
 #include <sys/mman.h>
 #include <unistd.h>
+
+#ifdef __SANITIZE_ADDRESS__
+#include <sanitizer/asan_interface.h>
+#endif
 
 #include <algorithm>
 #include <map>
@@ -87,11 +92,11 @@ struct thread {
     context at;
     uint3 index;
     wait waits;
-    operands *op;          /* of what it waits for in its warp */
-    const char *file;      /* of the barrier it waits at */
+    operands *op;     /* of what it waits for in its warp */
+    const char *file; /* of the barrier it waits at */
     int line;
     std::vector<pending_copy> copies;
-    int groups;            /* committed so far */
+    int groups; /* committed so far */
     unsigned char *stack;
 };
 
@@ -152,7 +157,8 @@ static void go_to_scheduler() {
 
 void meet_warp(operands *o) {
     if (!state.active) stop(o->file, o->line, "a warp's operation outside a kernel");
-    if (!(o->mask >> lane_number() & 1)) stop(o->file, o->line, "lane %d is not in its own mask %08x", lane_number(), o->mask);
+    if (!(o->mask >> lane_number() & 1))
+        stop(o->file, o->line, "lane %d is not in its own mask %08x", lane_number(), o->mask);
     state.running->op = o;
     state.running->waits = wait::warp;
     go_to_scheduler();
@@ -230,8 +236,8 @@ void wait_copies(int newest) {
 
 static uint16_t half_of(float x) {
     uint32_t bits = __float_as_uint(x), sign = bits >> 16 & 0x8000u, magnitude = bits & 0x7fffffffu;
-    if (magnitude > 0x7f800000u) return 0x7fff;                                    /* NaN, as the device makes it */
-    if (magnitude >= 0x477ff000u) return static_cast<uint16_t>(sign | 0x7c00u);    /* from 65520: infinity */
+    if (magnitude > 0x7f800000u) return 0x7fff;                                 /* NaN, as the device makes it */
+    if (magnitude >= 0x477ff000u) return static_cast<uint16_t>(sign | 0x7c00u); /* from 65520: infinity */
     uint32_t shift = 13, exponent = magnitude >> 23;
     if (exponent < 113) { /* below 2^-14: a multiple of 2^-24 */
         if (exponent < 102) return static_cast<uint16_t>(sign);
@@ -297,8 +303,8 @@ static void do_matrices(thread *const *lanes) {
     counted.matrix_loads++;
 }
 
-/* d[16][8] += a[16][K] b[K][8] in fp32, one product after another. The device adds the products of an instruction in a
- * wider, truncating sum: results agree to rounding only. */
+/* d[16][8] += a[16][K] b[K][8] in fp32, one product after another. The device adds the products of an instruction
+ * in a wider, truncating sum: results agree to rounding only. */
 template <int K> static void multiply(const float (&a)[16][K], const float (&b)[K][8], thread *const *lanes) {
     for (int row = 0; row < 16; row++) {
         float sum[8];
@@ -310,18 +316,29 @@ template <int K> static void multiply(const float (&a)[16][K], const float (&b)[
     counted.mma++;
 }
 
+/* All 65,536 halves, as conversions are most of the work. */
+static const float *half_table() {
+    static const std::vector<float> table = []() {
+        std::vector<float> t(65536);
+        for (unsigned i = 0; i < 65536; i++) t[i] = float_of_half(static_cast<uint16_t>(i));
+        return t;
+    }();
+    return table.data();
+}
+
 static void do_mma_f16(thread *const *lanes) {
+    static const float *const value = half_table();
     float a[16][16], b[16][8];
     for (int i = 0; i < 32; i++) {
         const operands *o = lanes[i]->op;
         int g = i / 4, q = i % 4;
         for (int e = 0; e < 8; e++) { /* register e / 2: rows g, g + 8, g, g + 8; columns 2q, 2q, 2q + 8, 2q + 8 */
             uint16_t h = static_cast<uint16_t>(o->in_a[e / 2] >> (16 * (e % 2)));
-            a[g + 8 * (e / 2 % 2)][2 * q + 8 * (e / 4) + e % 2] = float_of_half(h);
+            a[g + 8 * (e / 2 % 2)][2 * q + 8 * (e / 4) + e % 2] = value[h];
         }
         for (int e = 0; e < 4; e++) {
             uint16_t h = static_cast<uint16_t>(o->in_b[e / 2] >> (16 * (e % 2)));
-            b[2 * q + 8 * (e / 2) + e % 2][g] = float_of_half(h);
+            b[2 * q + 8 * (e / 2) + e % 2][g] = value[h];
         }
     }
     multiply<16>(a, b, lanes);
@@ -373,7 +390,8 @@ static void fiber_main() {
     thread *self = state.running;
     current_thread = self->index;
     (*state.body)();
-    if (!self->copies.empty()) stop(__FILE__, __LINE__, "a thread ended with asynchronous copies it never waited for");
+    if (!self->copies.empty())
+        stop(__FILE__, __LINE__, "a thread ended with asynchronous copies it never waited for");
     self->waits = wait::finished;
     go_to_scheduler();
     abort();
@@ -413,9 +431,11 @@ static bool warp_can_go(const thread *first, int count) {
     fprintf(stderr, "kernel: block %u,%u,%u: threads wait for each other at different places:\n", current_block.x,
             current_block.y, current_block.z);
     for (const auto &w : where) {
-        fprintf(stderr, "  %zu threads (first %u) at %s:%d\n", w.second.size(), w.second[0], w.first.first, w.first.second);
+        fprintf(stderr, "  %zu threads (first %u) at %s:%d\n", w.second.size(), w.second[0], w.first.first,
+                w.first.second);
     }
-    if (!finished.empty()) fprintf(stderr, "  %zu threads (first %u) have returned\n", finished.size(), finished[0]);
+    if (!finished.empty())
+        fprintf(stderr, "  %zu threads (first %u) have returned\n", finished.size(), finished[0]);
     abort();
 }
 
@@ -434,6 +454,15 @@ static bool pass_barrier() {
     return true;
 }
 
+/* AddressSanitizer: frames of a fiber that ended stay marked, as they never return. */
+static void forget_stack(unsigned char *stack) {
+#ifdef __SANITIZE_ADDRESS__
+    __asan_unpoison_memory_region(stack, STACK_BYTES);
+#else
+    (void)stack;
+#endif
+}
+
 static void begin_block(size_t threads) {
     memset(state.shared, 0xff, state.static_begin + STATIC_SHARED_BYTES);
     state.statics.clear();
@@ -446,6 +475,7 @@ static void begin_block(size_t threads) {
         t.waits = wait::none;
         t.groups = 0;
         t.copies.clear();
+        forget_stack(t.stack);
         context_make(&t.at, t.stack, STACK_BYTES, fiber_main);
     }
 }
@@ -516,3 +546,26 @@ void run_kernel(dim3 grid, dim3 block, size_t shared_bytes, const std::function<
 }
 
 } // namespace exa_emu
+
+/* ---- for tests in C (lane_test.h) ---------------------------------------------------------------- */
+
+extern "C" {
+void exa_lane_set_seed(uint64_t seed) {
+    exa_emu::set_seed(seed);
+}
+void exa_lane_set_device(int capability, int multiprocessors, size_t shared_bytes) {
+    exa_emu::device.major = capability / 10;
+    exa_emu::device.minor = capability % 10;
+    exa_emu::device.multiprocessors = multiprocessors;
+    exa_emu::device.shared_bytes = shared_bytes;
+}
+uint64_t exa_lane_products(void) {
+    return exa_emu::counted.mma;
+}
+uint64_t exa_lane_bank_conflicts(void) {
+    return exa_emu::counted.bank_conflicts;
+}
+size_t exa_lane_device_bytes(void) {
+    return exa_emu::device_bytes_allocated();
+}
+}

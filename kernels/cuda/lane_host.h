@@ -1,14 +1,14 @@
 /* The CPU side of lane.cuh: CUDA C++ as far as our kernels use it, for a plain C++17 compiler.
  *
- * A block's threads are fibers of the calling OS thread. A fiber runs until it meets others: at a warp's operation, at
- * a barrier, at its end. Which warp goes on, and in which order its lanes do, is drawn from a seed, as is the order of
- * the blocks: what depends on an order that nothing guarantees comes out differently under another seed. Blocks never
- * run side by side: a kernel whose blocks wait for each other hangs aloud.
+ * A block's threads are fibers of the calling OS thread. A fiber runs until it meets others: at a warp's operation,
+ * at a barrier, at its end. Which warp goes on, and in which order its lanes do, is drawn from a seed, as is the
+ * order of the blocks: what depends on an order that nothing guarantees comes out differently under another seed.
+ * Blocks never run side by side: a kernel whose blocks wait for each other hangs aloud.
  *
  * Stops with what and where (abort) on: a barrier or a warp's operation that not all reach, or reach at different
- * lines; a lane that returned; shared memory beyond what was asked for or allowed; copies never waited for; misaligned
- * copies. Shared memory, what an asynchronous copy has not delivered and fresh device memory hold NaNs (all bits set).
- * Device allocations end at an unmapped page. lane_runtime.h imitates the runtime's functions.
+ * lines; a lane that returned; shared memory beyond what was asked for or allowed; copies never waited for;
+ * misaligned copies. Shared memory, what an asynchronous copy has not delivered and fresh device memory hold NaNs
+ * (all bits set). Device allocations end at an unmapped page. lane_runtime.h imitates the runtime's functions.
  *
  * Not shown by it: races between two fibers that happen to run in a harmless order under all seeds tried, memory
  * ordering between blocks, speed. */
@@ -37,12 +37,24 @@
 /* ---- vector types ------------------------------------------------------------------------------- */
 
 #define EXA_EMU_VECTORS(T, base, bytes)                                                                            \
-    struct alignas(2 * bytes) T##2 { base x, y; };                                                                 \
-    struct T##3 { base x, y, z; };                                                                                 \
-    struct alignas(4 * bytes > 16 ? 16 : 4 * bytes) T##4 { base x, y, z, w; };                                     \
-    inline T##2 make_##T##2(base x, base y) { return {x, y}; }                                                     \
-    inline T##3 make_##T##3(base x, base y, base z) { return {x, y, z}; }                                          \
-    inline T##4 make_##T##4(base x, base y, base z, base w) { return {x, y, z, w}; }
+    struct alignas(2 * bytes) T##2 {                                                                               \
+        base x, y;                                                                                                 \
+    };                                                                                                             \
+    struct T##3 {                                                                                                  \
+        base x, y, z;                                                                                              \
+    };                                                                                                             \
+    struct alignas(4 * bytes > 16 ? 16 : 4 * bytes) T##4 {                                                         \
+        base x, y, z, w;                                                                                           \
+    };                                                                                                             \
+    inline T##2 make_##T##2(base x, base y) {                                                                      \
+        return {x, y};                                                                                             \
+    }                                                                                                              \
+    inline T##3 make_##T##3(base x, base y, base z) {                                                              \
+        return {x, y, z};                                                                                          \
+    }                                                                                                              \
+    inline T##4 make_##T##4(base x, base y, base z, base w) {                                                      \
+        return {x, y, z, w};                                                                                       \
+    }
 EXA_EMU_VECTORS(float, float, 4)
 EXA_EMU_VECTORS(int, int, 4)
 EXA_EMU_VECTORS(uint, unsigned, 4)
@@ -249,25 +261,63 @@ inline double __longlong_as_double(long long x) {
     memcpy(&r, &x, 8);
     return r;
 }
-inline float __fadd_rn(float a, float b) { return a + b; }
-inline float __fsub_rn(float a, float b) { return a - b; }
-inline float __fmul_rn(float a, float b) { return a * b; }
-inline float __fdiv_rn(float a, float b) { return a / b; }
-inline float __fsqrt_rn(float a) { return sqrtf(a); }
-inline float __fmaf_rn(float a, float b, float c) { return fmaf(a, b, c); }
-inline double __dadd_rn(double a, double b) { return a + b; }
-inline double __dmul_rn(double a, double b) { return a * b; }
-inline double __ddiv_rn(double a, double b) { return a / b; }
-inline double __dsqrt_rn(double a) { return sqrt(a); }
-inline double __fma_rn(double a, double b, double c) { return fma(a, b, c); }
-inline float __double2float_rn(double a) { return static_cast<float>(a); }
-inline int __popc(unsigned x) { return __builtin_popcount(x); }
-inline int __popcll(unsigned long long x) { return __builtin_popcountll(x); }
-inline int __ffs(int x) { return __builtin_ffs(x); }
-inline int __ffsll(long long x) { return __builtin_ffsll(x); }
-inline int __clz(int x) { return x == 0 ? 32 : __builtin_clz(static_cast<unsigned>(x)); }
-inline int __clzll(long long x) { return x == 0 ? 64 : __builtin_clzll(static_cast<unsigned long long>(x)); }
-template <class T> inline T __ldg(const T *p) { return *p; }
+inline float __fadd_rn(float a, float b) {
+    return a + b;
+}
+inline float __fsub_rn(float a, float b) {
+    return a - b;
+}
+inline float __fmul_rn(float a, float b) {
+    return a * b;
+}
+inline float __fdiv_rn(float a, float b) {
+    return a / b;
+}
+inline float __fsqrt_rn(float a) {
+    return sqrtf(a);
+}
+inline float __fmaf_rn(float a, float b, float c) {
+    return fmaf(a, b, c);
+}
+inline double __dadd_rn(double a, double b) {
+    return a + b;
+}
+inline double __dmul_rn(double a, double b) {
+    return a * b;
+}
+inline double __ddiv_rn(double a, double b) {
+    return a / b;
+}
+inline double __dsqrt_rn(double a) {
+    return sqrt(a);
+}
+inline double __fma_rn(double a, double b, double c) {
+    return fma(a, b, c);
+}
+inline float __double2float_rn(double a) {
+    return static_cast<float>(a);
+}
+inline int __popc(unsigned x) {
+    return __builtin_popcount(x);
+}
+inline int __popcll(unsigned long long x) {
+    return __builtin_popcountll(x);
+}
+inline int __ffs(int x) {
+    return __builtin_ffs(x);
+}
+inline int __ffsll(long long x) {
+    return __builtin_ffsll(x);
+}
+inline int __clz(int x) {
+    return x == 0 ? 32 : __builtin_clz(static_cast<unsigned>(x));
+}
+inline int __clzll(long long x) {
+    return x == 0 ? 64 : __builtin_clzll(static_cast<unsigned long long>(x));
+}
+template <class T> inline T __ldg(const T *p) {
+    return *p;
+}
 template <class A, class B> constexpr std::common_type_t<A, B> min(A a, B b) {
     return b < a ? static_cast<std::common_type_t<A, B>>(b) : static_cast<std::common_type_t<A, B>>(a);
 }

@@ -92,7 +92,8 @@ cudaError_t launch(const void *kernel, dim3 grid, dim3 block, size_t shared_byte
     size_t threads = size_t(block.x) * block.y * block.z;
     auto found = shared_limit.find(kernel);
     size_t allowed = found == shared_limit.end() ? size_t(DEFAULT_SHARED) : found->second;
-    if (threads == 0 || threads > 1024 || grid.x == 0 || grid.y == 0 || grid.z == 0 || grid.y > 65535 || grid.z > 65535) {
+    if (threads == 0 || threads > 1024 || grid.x == 0 || grid.y == 0 || grid.z == 0 || grid.y > 65535 ||
+        grid.z > 65535) {
         return result(cudaErrorInvalidConfiguration);
     }
     if (shared_bytes > allowed) return result(cudaErrorInvalidValue);
@@ -137,7 +138,8 @@ cudaError_t cudaFree(void *p) {
     size_t rounded = (a.bytes + ALIGN - 1) / ALIGN * ALIGN;
     for (size_t i = a.bytes; i < rounded; i++) {
         if (static_cast<unsigned char *>(p)[i] != CANARY) {
-            fprintf(stderr, "kernel: device memory of %zu bytes was written %zu bytes beyond its end\n", a.bytes, i - a.bytes);
+            fprintf(stderr, "kernel: device memory of %zu bytes was written %zu bytes beyond its end\n", a.bytes,
+                    i - a.bytes);
             abort();
         }
     }
@@ -170,11 +172,12 @@ cudaError_t cudaMemcpy(void *to, const void *from, size_t bytes, cudaMemcpyKind)
     memmove(to, from, bytes);
     return cudaSuccess;
 }
-cudaError_t cudaMemcpy2DAsync(void *to, size_t to_pitch, const void *from, size_t from_pitch, size_t width, size_t height,
-                              cudaMemcpyKind, cudaStream_t stream) {
+cudaError_t cudaMemcpy2DAsync(void *to, size_t to_pitch, const void *from, size_t from_pitch, size_t width,
+                              size_t height, cudaMemcpyKind, cudaStream_t stream) {
     return enqueue(stream, [=]() {
         for (size_t i = 0; i < height; i++)
-            memmove(static_cast<char *>(to) + i * to_pitch, static_cast<const char *>(from) + i * from_pitch, width);
+            memmove(static_cast<char *>(to) + i * to_pitch, static_cast<const char *>(from) + i * from_pitch,
+                    width);
     });
 }
 cudaError_t cudaMemsetAsync(void *p, int value, size_t bytes, cudaStream_t stream) {
@@ -343,7 +346,9 @@ cudaError_t cudaDeviceGetAttribute(int *value, cudaDeviceAttr attribute, int ind
     case cudaDevAttrL2CacheSize: *value = p.l2CacheSize; break;
     case cudaDevAttrComputeCapabilityMajor: *value = p.major; break;
     case cudaDevAttrComputeCapabilityMinor: *value = p.minor; break;
-    case cudaDevAttrMaxSharedMemoryPerMultiprocessor: *value = static_cast<int>(p.sharedMemPerMultiprocessor); break;
+    case cudaDevAttrMaxSharedMemoryPerMultiprocessor:
+        *value = static_cast<int>(p.sharedMemPerMultiprocessor);
+        break;
     case cudaDevAttrMaxSharedMemoryPerBlockOptin: *value = static_cast<int>(p.sharedMemPerBlockOptin); break;
     }
     return cudaSuccess;

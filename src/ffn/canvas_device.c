@@ -3,7 +3,7 @@
 
 #include "canvas_internal.h"
 
-#include "exaconn/clock.h"
+#include "exaconn/ffn_device_net.h"
 
 #include <math.h>
 #include <stdlib.h>
@@ -81,24 +81,6 @@ static exa_canvas_gpu_options gpu_options(const exa_canvas_device_options *o) {
     return g;
 }
 
-typedef struct layers {
-    const float **weights, **biases;
-    exa_device_net_spec spec;
-} layers;
-
-static exa_status point_at_layers(const exa_ffn_model *model, layers *l) {
-    EXA_TRY(exa_calloc((size_t)model->layer_count, sizeof *l->weights, "the network's layers", &l->weights));
-    EXA_TRY(exa_calloc((size_t)model->layer_count, sizeof *l->biases, "the network's layers", &l->biases));
-    for (int i = 0; i < model->layer_count; i++) {
-        l->weights[i] = model->layers[i].weights;
-        l->biases[i] = model->layers[i].biases;
-    }
-    l->spec = (exa_device_net_spec){
-        .depth = model->depth, .features = model->features, .weights = l->weights, .biases = l->biases};
-    for (int a = 0; a < 3; a++) l->spec.fov[a] = (int)model->fov[a];
-    return EXA_OK;
-}
-
 /* fp16 alone has numbers that a network may well leave. */
 static bool needs_wider(const exa_canvas_device_options *o) {
     return o->precision == EXA_NET_FP16;
@@ -112,36 +94,24 @@ static exa_device_net_options net_options(const exa_canvas_device_options *o, bo
 }
 
 static exa_status make_nets(exa_canvas_device *d, const exa_ffn_model *model) {
-    layers l = {0};
-    exa_status st = point_at_layers(model, &l);
+    const exa_device_net_options first = net_options(&d->options, false), second = net_options(&d->options, true);
 
-    if (st == EXA_OK) {
-        const exa_device_net_options o = net_options(&d->options, false);
-        st = exa_device_net_create(&l.spec, &o, &d->net);
-    }
-    if (st == EXA_OK && needs_wider(&d->options)) {
-        const exa_device_net_options o = net_options(&d->options, true);
-        st = exa_device_net_create(&l.spec, &o, &d->wider);
-    }
-    free(l.weights);
-    free(l.biases);
-    return st;
+    EXA_TRY(exa_ffn_device_net_create(model, &first, &d->net));
+    return needs_wider(&d->options) ? exa_ffn_device_net_create(model, &second, &d->wider) : EXA_OK;
 }
 
 exa_status exa_canvas_device_plan(const exa_ffn_model *model, const exa_canvas_device_options *options,
                                   uint64_t *slot_bytes, uint64_t *shared_bytes) {
     const exa_canvas_gpu_options g = gpu_options(options);
-    exa_device_net_spec spec = {.depth = model->depth, .features = model->features};
     exa_canvas_gpu_memory memory;
     uint64_t shared;
 
-    for (int a = 0; a < 3; a++) spec.fov[a] = (int)model->fov[a];
     EXA_TRY(exa_canvas_gpu_plan(&g, &memory));
     shared = memory.shared_bytes;
     for (int wider = 0; wider <= needs_wider(options); wider++) {
         const exa_device_net_options o = net_options(options, wider);
         uint64_t bytes;
-        EXA_TRY(exa_device_net_memory(&spec, &o, &bytes));
+        EXA_TRY(exa_ffn_device_net_memory(model, &o, &bytes));
         shared += bytes;
     }
     *slot_bytes = memory.slot_bytes;

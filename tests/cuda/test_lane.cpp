@@ -1,5 +1,5 @@
-/* The CPU build of CUDA sources (kernels/cuda/lane_host.h): barriers, warps, matrices, copies, streams and graphs do what
- * CUDA says, and each of the mistakes that it promises to notice is noticed.
+/* The CPU build of CUDA sources (kernels/cuda/lane_host.h): barriers, warps, matrices, copies, streams and graphs
+ * do what CUDA says, and each of the mistakes that it promises to notice is noticed.
  */
 #include <setjmp.h>
 #include <stdarg.h>
@@ -64,7 +64,8 @@ template <class F> static void expect_stop(const char *text, F run) {
         _exit(0);
     }
     close(ends[1]);
-    for (ssize_t n; (n = read(ends[0], message + got, sizeof message - 1 - got)) > 0;) got += static_cast<size_t>(n);
+    for (ssize_t n; (n = read(ends[0], message + got, sizeof message - 1 - got)) > 0;)
+        got += static_cast<size_t>(n);
     close(ends[0]);
     waitpid(child, &status, 0);
     if (WIFEXITED(status) && WEXITSTATUS(status) == 0) fail_msg("it was to stop with '%s' and did not", text);
@@ -129,11 +130,13 @@ template <bool F16> static __global__ void product(const float *a, const float *
     uint32_t *tile = reinterpret_cast<uint32_t *>(shared); /* 16 rows of 32 bytes */
     for (int i = lane; i < 16 * 8; i += 32) {
         int row = i / 8, word = i % 8;
-        tile[i] = F16 ? lane::half2_of(a[row * K + 2 * word], a[row * K + 2 * word + 1]) : lane::to_tf32(a[row * K + word]);
+        tile[i] = F16 ? lane::half2_of(a[row * K + 2 * word], a[row * K + 2 * word + 1])
+                      : lane::to_tf32(a[row * K + word]);
     }
     __syncwarp();
     uint32_t fragment[4], b0, b1;
-    lane::load_matrices_x4(fragment, lane::shared_address(shared) + static_cast<uint32_t>(lane % 16 * 32 + lane / 16 * 16));
+    lane::load_matrices_x4(fragment,
+                           lane::shared_address(shared) + static_cast<uint32_t>(lane % 16 * 32 + lane / 16 * 16));
     float sum[4] = {0, 0, 0, 0};
     if constexpr (F16) {
         b0 = lane::half2_of(b[2 * q * 8 + g], b[(2 * q + 1) * 8 + g]);
@@ -302,7 +305,8 @@ static void test_races_come_out_differently(void **) {
 static __global__ void read_matrix_rows(int stride, uint32_t *out) {
     LANE_SHARED(shared);
     uint32_t r[4];
-    lane::load_matrices_x4(r, lane::shared_address(shared) + static_cast<uint32_t>(static_cast<int>(threadIdx.x) * stride));
+    lane::load_matrices_x4(r, lane::shared_address(shared) +
+                                  static_cast<uint32_t>(static_cast<int>(threadIdx.x) * stride));
     out[threadIdx.x] = r[0];
 }
 
@@ -320,7 +324,17 @@ static void test_bank_conflicts_are_counted(void **) {
 
 /* ---- mistakes ----------------------------------------------------------------------------------- */
 
-enum mistake { HALF_BARRIER, TWO_BARRIERS, RETURNED, HALF_WARP, TWO_SHUFFLES, NOT_IN_MASK, FORGOTTEN_COPY, MISALIGNED, OUTSIDE };
+enum mistake {
+    HALF_BARRIER,
+    TWO_BARRIERS,
+    RETURNED,
+    HALF_WARP,
+    TWO_SHUFFLES,
+    NOT_IN_MASK,
+    FORGOTTEN_COPY,
+    MISALIGNED,
+    OUTSIDE
+};
 
 static __global__ void make_mistake(int which, const float4 *in) {
     LANE_SHARED(shared);
@@ -363,10 +377,14 @@ static __global__ void make_mistake(int which, const float4 *in) {
 }
 
 static void test_mistakes_stop_aloud(void **) {
-    const char *texts[] = {"have returned", "wait for each other at different places",
-                           "1 threads (first 5) have returned",       "have returned",
-                           "wait for each other at different places", "not in its own mask",
-                           "never waited for",                        "not aligned",
+    const char *texts[] = {"have returned",
+                           "wait for each other at different places",
+                           "1 threads (first 5) have returned",
+                           "have returned",
+                           "wait for each other at different places",
+                           "not in its own mask",
+                           "never waited for",
+                           "not aligned",
                            "the block has 1024"};
     for (int which = HALF_BARRIER; which <= OUTSIDE; which++) {
         expect_stop(texts[which], [=]() {
