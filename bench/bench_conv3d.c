@@ -4,9 +4,13 @@
  * FILE]
  *                [--isa all|portable|avx2|avx512] [--only NAME-PART]
  *
+ *   bench_conv3d --backend cuda [--features 32] [--fov 33 ...] [--batch 8] [--rounds 15] [--device 0] [--json FILE]
+ *                                                                                  (bench_conv3d_cuda.c)
+ *
  * Every round runs every variant three times and keeps its best; the columns are defined in docs/benchmarks.md.
  * Each result is compared with the portable direct kernel's. oneDNN takes part if CMake found it (libdnnl-dev).
  */
+#include "bench_conv3d_cuda.h"
 #include "bench_util.h"
 
 #include "exaconn/box.h"
@@ -206,6 +210,9 @@ int main(int argc, char **argv) {
     b.shape[0] = atoi(bench_option(argc, argv, "--fov-z", fov));
     b.shape[1] = atoi(bench_option(argc, argv, "--fov-y", fov));
     b.shape[2] = atoi(bench_option(argc, argv, "--fov-x", fov));
+    if (strcmp(bench_option(argc, argv, "--backend", "cpu"), "cuda") == 0) {
+        return bench_conv3d_cuda(b.features, b.shape, b.rounds, argc, argv);
+    }
     need(exa_pool_create(b.threads, false, &b.pool));
     make_data(&b);
     for (exa_isa isa = EXA_ISA_PORTABLE; isa <= EXA_ISA_AVX512; isa++) {

@@ -3,11 +3,14 @@
  *   bench_ffn (--weights FILE.h5 | --random) [--threads 1] [--batch 1] [--kernel auto|reference|direct|winograd]
  *             [--isa auto|portable|avx2|avx512] [--repeat 20] [--warmup 3] [--bind] [--json FILE] [--no-check]
  *             [--no-peak]
+ *   bench_ffn (--weights FILE.h5 | --random) --backend cuda [--precision fp16|tf32|fp32] [--batch 1] [--repeat 20]
+ *             [--device 0] [--no-graph] [--json FILE] [--no-check] [--no-peak]      (bench_ffn_cuda.c)
  *
  * --random makes a network of FIB-25's shape (depth 12, 32 features, 33^3). One sample is one call with `batch`
  * FOVs. The result is compared with another kernel's (direct, portable vectors) before anything is timed. Columns
  * and JSON members are defined in docs/benchmarks.md.
  */
+#include "bench_ffn_cuda.h"
 #include "bench_util.h"
 
 #include "exaconn/box.h"
@@ -166,6 +169,7 @@ int main(int argc, char **argv) {
     } else {
         model = random_model();
     }
+    if (strcmp(bench_option(argc, argv, "--backend", "cpu"), "cuda") == 0) return bench_ffn_cuda(model, argc, argv);
     need(exa_pool_create(o.threads, bench_flag(argc, argv, "--bind"), &pool));
     need(exa_ffn_net_create(model, o.kernel, o.isa, pool, &net));
     fovs f = make_fovs(model, o.batch);

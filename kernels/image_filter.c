@@ -134,23 +134,26 @@ static double numpy_sum(const double *v, int n) {
     return total;
 }
 
-exa_status exa_filter_gaussian(float *data, const exa_coord shape[3], double sigma, exa_pool *pool) {
-    int radius = (int)(4.0 * sigma + 0.5);
-    double *weights = NULL, total;
-    exa_status st = EXA_OK;
+exa_status exa_filter_gaussian_weights(double sigma, double half[EXA_FILTER_RADIUS_MOST + 1], int *radius) {
+    double weights[2 * EXA_FILTER_RADIUS_MOST + 1], total;
+    const int r = (int)(4.0 * sigma + 0.5);
 
-    EXA_CHECK(sigma > 0.0 && radius <= 60, EXA_ERR_RANGE, "Gaussian sigma %g is outside (0, 15]", sigma);
-    EXA_TRY(exa_alloc((size_t)(3 * radius + 2), sizeof(double), "Gaussian weights", &weights));
-    for (int i = -radius; i <= radius; i++) weights[i + radius] = exp(-0.5 / (sigma * sigma) * (double)(i * i));
-    total = numpy_sum(weights, 2 * radius + 1);
-    double *half = weights + 2 * radius + 1;
-    for (int j = 0; j <= radius; j++) half[j] = weights[radius - j] / total;
-    for (int axis = 0; axis < 3; axis++) {
-        EXA_GOTO(done, correlate(data, shape, axis, SYMMETRIC, radius, half, pool));
-    }
-done:
-    free(weights);
-    return st;
+    EXA_CHECK(sigma > 0.0 && r <= EXA_FILTER_RADIUS_MOST, EXA_ERR_RANGE, "Gaussian sigma %g is outside (0, 15]",
+              sigma);
+    for (int i = -r; i <= r; i++) weights[i + r] = exp(-0.5 / (sigma * sigma) * (double)(i * i));
+    total = numpy_sum(weights, 2 * r + 1);
+    for (int j = 0; j <= r; j++) half[j] = weights[r - j] / total;
+    *radius = r;
+    return EXA_OK;
+}
+
+exa_status exa_filter_gaussian(float *data, const exa_coord shape[3], double sigma, exa_pool *pool) {
+    double half[EXA_FILTER_RADIUS_MOST + 1];
+    int radius;
+
+    EXA_TRY(exa_filter_gaussian_weights(sigma, half, &radius));
+    for (int axis = 0; axis < 3; axis++) EXA_TRY(correlate(data, shape, axis, SYMMETRIC, radius, half, pool));
+    return EXA_OK;
 }
 
 /* ---- exact Euclidean distance: lower envelope of parabolas, axis by axis (Meijster et al. 2000) -------------- */

@@ -1,4 +1,4 @@
-/* Several threads, each with a canvas, on one network: their steps are run as one batch.
+/* Several threads, each with a canvas, on one network or one GPU: their steps are run as one batch.
  *
  * A batch begins when every member has a step to run; whoever came last runs it for all. What a canvas becomes does
  * not depend on the others (exa_ffn_net_infer's promise), so neither does it on who joins and leaves when. Members
@@ -7,6 +7,7 @@
 #ifndef EXACONN_BATCHER_H
 #define EXACONN_BATCHER_H
 
+#include "exaconn/canvas_device.h"
 #include "exaconn/flood.h"
 
 #ifdef __cplusplus
@@ -20,7 +21,14 @@ typedef struct exa_batcher exa_batcher;
 exa_status exa_batcher_create(exa_ffn_net *net, int most, exa_batcher **out);
 void exa_batcher_destroy(exa_batcher **batcher);
 
-/* For other work with the net's pool of threads: no batch runs meanwhile. */
+/* The same on a GPU, for as many members as it has slots; their canvases are made with options.on_device. A batch
+ * is then a launch of some steps of each, and `tick` is called after each launch. */
+exa_status exa_batcher_create_on_device(exa_canvas_device *device, exa_batcher **out);
+
+/* For a member, in its tick: the canvas's voxels as they are now (on the CPU they always are). */
+exa_status exa_batcher_refresh(exa_batcher *batcher, exa_canvas *canvas);
+
+/* For other work with the net's pool of threads, or the GPU: no batch runs meanwhile. */
 void exa_batcher_lock(exa_batcher *batcher);
 void exa_batcher_unlock(exa_batcher *batcher);
 

@@ -74,6 +74,7 @@ typedef struct exa_canvas_options {
     exa_coord fov[3], deltas[3];
     bool probability_map;
     int64_t max_seeds, max_objects, max_steps; /* 0 = no limit; tested between floods */
+    bool on_device; /* it is flooded elsewhere (exaconn/canvas_device.h): no object map here, and no step */
 } exa_canvas_options;
 
 /* `image` and its raw voxels are borrowed until destroy; `seeds` is taken over (transferred, also on failure).

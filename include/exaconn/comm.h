@@ -52,8 +52,13 @@ void exa_comm_wait(void);
 /* Gives rank 0's bytes to all. Collective. */
 exa_status exa_comm_broadcast(void *data, size_t size);
 
-/* Ranks on this machine, this one included. */
+/* Ranks on this machine, this one included, and its number among them. */
 int exa_comm_local_size(void);
+int exa_comm_local_rank(void);
+
+/* Puts the records of this machine's ranks, `size` bytes each, into `all` in the order of their local ranks.
+ * Collective over the ranks of each machine. */
+exa_status exa_comm_gather_local(const void *mine, size_t size, void *all);
 
 /* True if a launcher's environment says so, before any initialisation. */
 bool exa_comm_launched(void);

@@ -27,6 +27,10 @@ int exa_cpu_cores_of(int processes);
 /* Gives the calling thread all cores back that the process began with. */
 void exa_cpu_unbind(void);
 
+/* Keeps this process to those of its hardware threads that are in `list` ("0-15,32-47"), if there are any. Before
+ * threads are begun. True if it has fewer than before. */
+bool exa_cpu_narrow(const char *list);
+
 /* Bytes of physical memory this process may use (the smaller of the machine's and the cgroup's limit). */
 unsigned long long exa_cpu_memory_bytes(void);
 

@@ -22,6 +22,10 @@ exa_status exa_filter_sobel(float *data, const exa_coord shape[3], int axis, exa
 /* Gaussian of `sigma` voxels truncated at int(4 sigma + 0.5), axes 0, 1, 2. */
 exa_status exa_filter_gaussian(float *data, const exa_coord shape[3], double sigma, exa_pool *pool);
 
+/* The weights of that: half[j] at distance j, radius + 1 of them. EXA_ERR_RANGE for a sigma outside (0, 15]. */
+enum { EXA_FILTER_RADIUS_MOST = 60 };
+exa_status exa_filter_gaussian_weights(double sigma, double half[EXA_FILTER_RADIUS_MOST + 1], int *radius);
+
 /* Squared exact Euclidean distance, in voxels, of every voxel to the nearest one with edge != 0 (0 there).
  * `distance2` [z, y, x]. *any_edge tells whether there was one; if not, distance2 is undefined. Axes up to 26,000
  * voxels, so that a squared distance fits int32 (EXA_ERR_RANGE beyond). */

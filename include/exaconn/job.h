@@ -41,6 +41,7 @@ typedef enum exa_job_backend {
     EXA_JOB_BACKEND_CPU,
     EXA_JOB_BACKEND_CUDA
 } exa_job_backend;
+typedef enum exa_job_precision { EXA_JOB_FP32 = 0, EXA_JOB_TF32, EXA_JOB_FP16 } exa_job_precision;
 typedef enum exa_job_switch { EXA_JOB_AUTO = 0, EXA_JOB_ON, EXA_JOB_OFF } exa_job_switch;
 
 /* Values that a job may leave to somebody else (null in JSON): the model, the volume. */
@@ -118,10 +119,11 @@ typedef struct exa_job {
     } inference;
     struct {
         exa_job_backend backend;
+        exa_job_precision precision; /* on a GPU; in the order of exa_net_precision */
         exa_job_kernel kernel;
         exa_isa isa;
         int64_t threads;            /* 0 = auto */
-        int64_t canvases, prefetch; /* chunks in flight, and read ahead */
+        int64_t canvases, prefetch; /* chunks in flight (0 = auto), and read ahead */
         exa_job_switch bind;
         double memory_limit_gib; /* 0 = what the machine has */
     } compute;

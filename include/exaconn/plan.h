@@ -2,6 +2,7 @@
 #ifndef EXACONN_PLAN_H
 #define EXACONN_PLAN_H
 
+#include "exaconn/canvas_device.h"
 #include "exaconn/chunk_grid.h"
 #include "exaconn/ffn_model.h"
 #include "exaconn/job.h"
@@ -38,7 +39,21 @@ typedef struct exa_inputs {
 exa_status exa_inputs_open(const exa_job *job, exa_inputs *inputs);
 void exa_inputs_close(exa_inputs *inputs);
 
+/* A GPU to plan for. */
+typedef struct exa_plan_device {
+    uint64_t memory_bytes; /* that a rank may use of it; 0 = not known */
+} exa_plan_device;
+
+/* Canvases in flight on a GPU when the job leaves it open: more would not fill it better (docs/gpu.md). */
+#define EXA_PLAN_CANVASES_AUTO 8
+#define EXA_PLAN_CANVASES_MOST 32 /* as compute.canvases allows */
+
 typedef struct exa_plan {
+    bool on_device;
+    int canvases;                                                /* in flight on a rank */
+    uint64_t device_slot_bytes, device_shared_bytes;             /* GPU memory: for each canvas, and once */
+    uint64_t device_available_bytes;                             /* 0 = not known */
+    int device_canvases_most;                                    /* that fit there; 0 if that is not known */
     uint64_t raw_bytes, canvas_bytes, seed_bytes, network_bytes; /* network: predicted from the geometry */
     uint64_t write_bytes;                                        /* one slab of the output and HDF5's buffers */
     uint64_t peak_bytes;                                         /* of the process, predicted */
@@ -54,23 +69,28 @@ typedef struct exa_plan {
  * the golden sub-cubes it predicts 653 steps for 571 and 32 for 30. */
 #define EXA_PLAN_STEPS_PER_CELL 1.275
 
+/* What the CUDA runtime and driver keep in the process: an estimate. */
+#define EXA_PLAN_CUDA_BYTES ((uint64_t)400 << 20)
+
 /* The program and its libraries, measured. */
 #define EXA_PLAN_PROGRAM_BYTES ((uint64_t)32 << 20)
-
-/* `threads` as exa_plan_threads gives them. */
-void exa_plan_make(const exa_job *job, const exa_inputs *inputs, int threads, exa_plan *plan);
 
 /* The job's chunks; one that is the whole box if the job names none. */
 exa_status exa_plan_grid(const exa_job *job, const exa_inputs *inputs, exa_chunk_grid *grid);
 
-/* What one chunk of the job needs: `plan` of inputs whose box is the largest that a chunk can have. */
+/* What a rank needs that works on chunks of the job, each as large as one can be, on the CPU (`device` is NULL) or
+ * a GPU. `threads` as exa_plan_threads gives them. EXA_ERR_MEMORY if not one canvas fits on the GPU. */
 exa_status exa_plan_chunk(const exa_job *job, const exa_inputs *inputs, const exa_chunk_grid *grid, int threads,
-                          exa_plan *plan);
+                          const exa_plan_device *device, exa_plan *plan);
+
+/* The options of such canvases, as many as the plan has. */
+exa_canvas_device_options exa_plan_device_options(const exa_job *job, const exa_inputs *inputs,
+                                                  const exa_chunk_grid *grid, int canvases);
 
 /* EXA_ERR_MEMORY, saying what needs how much, if the plan does not fit. */
 exa_status exa_plan_check_memory(const exa_plan *plan);
 
-/* Times a few steps of the job's network on this machine with its threads; fills plan->seconds_per_step. */
+/* Times a few steps of the job's network on this machine's CPU with its threads; fills plan->seconds_per_step. */
 exa_status exa_plan_measure(const exa_job *job, const exa_inputs *inputs, exa_plan *plan);
 
 /* Threads a job uses here: compute.threads, else EXACONN_THREADS, else the cores this process may use. */

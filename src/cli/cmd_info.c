@@ -8,6 +8,7 @@
 #include "exaconn/generation.h"
 #include "exaconn/journal.h"
 #include "exaconn/json.h"
+#include "exaconn/placement.h"
 #include "exaconn/precomputed.h"
 #include "exaconn/run_directory.h"
 #include "exaconn/segclr_model.h"
@@ -375,6 +376,39 @@ static exa_status tell_path(const char *path, report *r) {
     return tell_volume(with_colon, r);
 }
 
+static exa_status tell_device(report *r, int i) {
+    exa_device device;
+    char name[32], value[320], memory[32], uuid[EXA_DEVICE_UUID_TEXT_BYTES], cores[256];
+
+    EXA_TRY(exa_device_get(i, &device));
+    snprintf(name, sizeof name, "gpu_%d", i);
+    snprintf(value, sizeof value, "%s, compute capability %d.%d, %d multiprocessors, %s", device.name, device.major,
+             device.minor, device.multiprocessors, exa_format_bytes((double)device.memory_bytes, memory));
+    add_text(r, name, value);
+    snprintf(name, sizeof name, "gpu_%d_pci", i);
+    add_text(r, name, device.pci);
+    snprintf(name, sizeof name, "gpu_%d_uuid", i);
+    exa_device_uuid_text(device.uuid, uuid);
+    add_text(r, name, uuid);
+    exa_placement_cores(device.pci, cores, sizeof cores);
+    snprintf(name, sizeof name, "gpu_%d_beside", i);
+    add_text(r, name, *cores ? cores : "unknown");
+    return EXA_OK;
+}
+
+/* What a run started like this would take, each of its ranks for itself. */
+static exa_status tell_placement(report *r) {
+    const char *visible = getenv("CUDA_VISIBLE_DEVICES");
+    exa_placement p;
+
+    if (visible) add_text(r, "cuda_visible_devices", visible);
+    EXA_TRY(exa_placement_choose(&p));
+    if (p.device < 0) return EXA_OK;
+    add_integer(r, "gpu_taken", p.device);
+    add_text(r, "gpu_distance", *p.cores ? exa_placement_distance_name(p.distance) : "unknown");
+    return EXA_OK;
+}
+
 static exa_status tell_devices(report *r) {
     const char *reason = "";
     int count = exa_device_count(&reason);
@@ -395,17 +429,8 @@ static exa_status tell_devices(report *r) {
     add_bytes(r, "memory_bytes", exa_cpu_memory_bytes());
     add_integer(r, "gpus", count);
     if (count == 0) add_text(r, "no_gpu_because", reason);
-    for (int i = 0; i < count; i++) {
-        exa_device device;
-        char name[32], value[320], memory[32];
-        EXA_TRY(exa_device_get(i, &device));
-        snprintf(name, sizeof name, "gpu_%d", i);
-        snprintf(value, sizeof value, "%s, compute capability %d.%d, %d multiprocessors, %s", device.name,
-                 device.major, device.minor, device.multiprocessors,
-                 exa_format_bytes((double)device.memory_bytes, memory));
-        add_text(r, name, value);
-    }
-    return EXA_OK;
+    for (int i = 0; i < count; i++) EXA_TRY(tell_device(r, i));
+    return tell_placement(r);
 }
 
 /* ---- the command -------------------------------------------------------------------------------- */
@@ -438,12 +463,14 @@ const exa_cli_command exa_cmd_info = {
     .positional_min = 0,
     .positional_max = 1,
     .summary = "say what a file or folder is, or what this machine has",
-    .description = "PATH is a weights file, a volume (FILE.h5:/DATASET, or FILE.h5 for its only one or a list of "
-                   "them, or a precomputed folder), a run directory, or a journal or checkpoint in one. Weights, "
-                   "journals and checkpoints are "
-                   "verified by their checksums. Triples are z, y, x; a chunk of 0 means "
-                   "contiguous, a voxel size of 0 means unknown.\n"
-                   "--devices tells the processor, the cores and the memory this process may use, and the GPUs.",
+    .description =
+        "PATH is a weights file, a volume (FILE.h5:/DATASET, or FILE.h5 for its only one or a list of "
+        "them, or a precomputed folder), a run directory, or a journal or checkpoint in one. Weights, "
+        "journals and checkpoints are "
+        "verified by their checksums. Triples are z, y, x; a chunk of 0 means "
+        "contiguous, a voxel size of 0 means unknown.\n"
+        "--devices tells the processor, the cores and the memory this process may use, and the GPUs: where on "
+        "the machine they are, the cores beside them, and the one that a run of one rank would take.",
     .example = "exaconn info ffn.h5\n"
                "exaconn info --json fib25.h5:/raw\n"
                "exaconn info RUN\n"

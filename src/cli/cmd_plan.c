@@ -3,7 +3,9 @@
 
 #include "exaconn/chunk_store.h"
 #include "exaconn/job.h"
+#include "exaconn/log.h"
 #include "exaconn/mask.h"
+#include "exaconn/placement.h"
 #include "exaconn/plan.h"
 #include "exaconn/progress.h"
 
@@ -20,7 +22,8 @@ typedef struct plan_facts {
     double seconds;           /* of one rank with its threads; 0 = not known */
     double price;             /* of a core-hour; 0 = not given */
     uint64_t empty, included; /* chunks that the mask leaves nothing of; voxels of the box that it leaves */
-    bool mask_read, measured;
+    exa_plan_device device;
+    bool on_device, mask_read, measured;
     int threads, ranks;
     bool fits;            /* into memory */
     bool too_many_chunks; /* for one run */
@@ -91,6 +94,20 @@ static void print_time(const plan_facts *f) {
     if (f->price > 0) printf("cost       about %.2f at %g a core-hour\n", core_hours(f) * f->price, f->price);
 }
 
+static void print_device(const exa_plan *p) {
+    char slot[32], shared[32], all[32], have[32];
+
+    printf("GPU memory  %s: %d canvas%s of %s + %s for the network and seeds",
+           exa_format_bytes((double)(p->device_shared_bytes + (uint64_t)p->canvases * p->device_slot_bytes), all),
+           p->canvases, p->canvases == 1 ? "" : "es", exa_format_bytes((double)p->device_slot_bytes, slot),
+           exa_format_bytes((double)p->device_shared_bytes, shared));
+    if (p->device_available_bytes)
+        printf("; available %s, where %s%d fit%s", exa_format_bytes((double)p->device_available_bytes, have),
+               p->device_canvases_most == EXA_PLAN_CANVASES_MOST ? "at least " : "", p->device_canvases_most,
+               p->device_canvases_most == 1 ? "s" : "");
+    printf("\n");
+}
+
 static void print_text(const plan_facts *f) {
     const exa_plan *p = &f->plan;
     const exa_box *b = &f->inputs.box;
@@ -107,6 +124,7 @@ static void print_text(const plan_facts *f) {
            exa_format_bytes((double)p->peak_bytes, a), p->bytes_per_voxel,
            exa_format_bytes((double)p->network_bytes, c), exa_format_bytes((double)p->available_bytes, d),
            f->fits ? "" : "  ** does not fit **");
+    if (p->on_device) print_device(p);
     printf("output     at most %s before compression\n",
            exa_format_bytes((f->job->segmentation.probability_map ? 9.0 : 8.0) * f->voxels, a));
     printf("steps      about %.0f (estimate: %.3f per %lldx%lldx%lld cell that a FOV centre can reach, as "
@@ -134,6 +152,16 @@ static exa_status print_json(const plan_facts *f) {
     cJSON_AddNumberToObject(o, "steps_estimate", f->steps);
     cJSON_AddNumberToObject(o, "flops_per_step", p->flops_per_step);
     cJSON_AddNumberToObject(o, "threads", f->threads);
+    cJSON_AddStringToObject(o, "backend", p->on_device ? "cuda" : "cpu");
+    cJSON_AddNumberToObject(o, "canvases", p->canvases);
+    if (p->on_device) {
+        cJSON_AddNumberToObject(o, "gpu_canvas_bytes", (double)p->device_slot_bytes);
+        cJSON_AddNumberToObject(o, "gpu_shared_bytes", (double)p->device_shared_bytes);
+    }
+    if (p->on_device && p->device_available_bytes) {
+        cJSON_AddNumberToObject(o, "gpu_available_bytes", (double)p->device_available_bytes);
+        cJSON_AddNumberToObject(o, "gpu_canvases_most", p->device_canvases_most);
+    }
     if (p->seconds_per_step > 0) {
         cJSON_AddNumberToObject(o, "seconds_per_step", p->seconds_per_step);
         cJSON_AddNumberToObject(o, "seconds_estimate", f->seconds / f->ranks);
@@ -192,9 +220,46 @@ static exa_status read_rates(const exa_cli_arguments *a, plan_facts *f) {
     EXA_CHECK(!(f->price > 0) || exa_cli_has(a, "measure") || f->plan.seconds_per_step > 0, EXA_ERR_CONFIG,
               "--price needs a rate. Hint: add --measure, or --seconds-per-step as measured elsewhere");
     f->measured = exa_cli_has(a, "measure");
+    EXA_CHECK(
+        !f->measured || !f->on_device, EXA_ERR_UNSUPPORTED,
+        "--measure times the CPU, and this job is planned for a GPU. Hint: bench_ffn times steps on a GPU; give "
+        "its figure with --seconds-per-step");
     if (f->measured) EXA_TRY(exa_plan_measure(f->job, &f->inputs, &f->plan));
     f->seconds = f->steps * f->plan.seconds_per_step;
     return EXA_OK;
+}
+
+/* The GPU to plan for: as given, else the one that is here; where a job demands one and none is here it is planned
+ * without knowing its memory. */
+static exa_status choose_device(const exa_cli_arguments *a, plan_facts *f) {
+    const exa_job_backend backend = f->job->compute.backend;
+    const double given = exa_cli_real(a, "gpu-memory", 0);
+    exa_placement p;
+
+    EXA_CHECK(given >= 0 && given < 1048576, EXA_ERR_CONFIG, "--gpu-memory: give a rank's part of a GPU, in GiB");
+    EXA_CHECK(!(given > 0) || backend != EXA_JOB_BACKEND_CPU, EXA_ERR_CONFIG,
+              "--gpu-memory: the job's compute.backend is \"cpu\"");
+    if (given > 0) {
+        f->device.memory_bytes = (uint64_t)(given * 1073741824.0);
+        f->on_device = true;
+        return EXA_OK;
+    }
+    if (backend == EXA_JOB_BACKEND_CPU) return EXA_OK;
+    EXA_TRY(exa_placement_choose(&p));
+    if (p.device >= 0) EXA_TRY(exa_device_free_bytes(p.device, &f->device.memory_bytes));
+    f->on_device = p.device >= 0 || backend == EXA_JOB_BACKEND_CUDA;
+    return EXA_OK;
+}
+
+/* With auto, what a GPU does not take goes to the CPU, as in a run. */
+static exa_status plan_chunk(plan_facts *f) {
+    exa_status st = EXA_OK;
+
+    if (f->on_device) st = exa_plan_chunk(f->job, &f->inputs, &f->grid, f->threads, &f->device, &f->plan);
+    if (f->on_device && (st == EXA_OK || f->job->compute.backend == EXA_JOB_BACKEND_CUDA)) return st;
+    if (f->on_device) EXA_WARN("planned for the CPU: %s", exa_error_last()->message);
+    f->on_device = false;
+    return exa_plan_chunk(f->job, &f->inputs, &f->grid, f->threads, NULL, &f->plan);
 }
 
 static exa_status plan_job(const exa_cli_arguments *arguments, const exa_job *job) {
@@ -204,7 +269,8 @@ static exa_status plan_job(const exa_cli_arguments *arguments, const exa_job *jo
     EXA_TRY(exa_plan_threads(job, &f.threads));
     EXA_TRY(exa_inputs_open(job, &f.inputs));
     EXA_GOTO(done, exa_plan_grid(job, &f.inputs, &f.grid));
-    EXA_GOTO(done, exa_plan_chunk(job, &f.inputs, &f.grid, f.threads, &f.plan));
+    EXA_GOTO(done, choose_device(arguments, &f));
+    EXA_GOTO(done, plan_chunk(&f));
     f.chunk_voxels = (double)f.plan.raw_bytes / (double)exa_dtype_size(f.inputs.dtype);
     f.voxels = 1.0;
     for (int a = 0; a < 3; a++) f.voxels *= (double)f.inputs.box.shape[a];
@@ -244,7 +310,9 @@ const exa_cli_command exa_cmd_plan = {
         "and an estimate of the FFN steps. No voxel is read (but of the mask with --mask) and nothing is written. "
         "With --measure a few "
         "steps of the job's network are timed on this machine and time and cost follow from them; "
-        "--seconds-per-step is for a time measured on another one.",
+        "--seconds-per-step is for a time measured on another one. A job that can run on a GPU is planned for the "
+        "one "
+        "here, or for one with --gpu-memory: how many canvases fit on it.",
     .example = "exaconn plan job.json\n"
                "exaconn plan --measure --json job.json\n"
                "exaconn plan --mask --seconds-per-step 0.05 --ranks 512 --price 0.04 job.json",
@@ -253,6 +321,8 @@ const exa_cli_command exa_cmd_plan = {
                                  {"seconds-per-step", 0, EXA_CLI_REAL, "S", "of one rank, as measured elsewhere"},
                                  {"ranks", 'n', EXA_CLI_INT, "N", "that share the chunks"},
                                  {"price", 0, EXA_CLI_REAL, "P", "of a core-hour"},
+                                 {"gpu-memory", 0, EXA_CLI_REAL, "GIB",
+                                  "of the GPU that a rank will have, for a machine other than this"},
                                  {"mask", 0, EXA_CLI_FLAG, NULL, "read the job's mask and count what it leaves"},
                                  {"json", 0, EXA_CLI_FLAG, NULL, "print JSON"},
                                  {0}},

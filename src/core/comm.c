@@ -7,10 +7,11 @@
 #include <mpi-ext.h> /* says whether there is ULFM: OMPI_HAVE_MPI_EXT_FTMPI */
 #endif
 #include <stdlib.h>
+#include <string.h>
 #include <time.h>
 
 static bool initialised, abandoned, repaired;
-static int world_rank, world_size = 1, local_size = 1;
+static int world_rank, world_size = 1, local_rank, local_size = 1;
 static MPI_Comm world = MPI_COMM_WORLD; /* the ranks that there are; after a repair, fewer */
 
 bool exa_comm_launched(void) {
@@ -35,6 +36,7 @@ static exa_status count_local_ranks(void) {
 
     EXA_TRY(mpi_status(MPI_Comm_split_type(world, MPI_COMM_TYPE_SHARED, world_rank, MPI_INFO_NULL, &machine)));
     MPI_Comm_size(machine, &local_size);
+    MPI_Comm_rank(machine, &local_rank);
     MPI_Comm_free(&machine);
     return EXA_OK;
 }
@@ -202,4 +204,23 @@ exa_status exa_comm_broadcast(void *data, size_t size) {
 
 int exa_comm_local_size(void) {
     return local_size;
+}
+
+int exa_comm_local_rank(void) {
+    return local_rank;
+}
+
+exa_status exa_comm_gather_local(const void *mine, size_t size, void *all) {
+    MPI_Comm machine;
+    exa_status st;
+
+    if (world_size == 1) {
+        memcpy(all, mine, size);
+        return EXA_OK;
+    }
+    EXA_TRY(check_not_abandoned());
+    EXA_TRY(mpi_status(MPI_Comm_split_type(world, MPI_COMM_TYPE_SHARED, world_rank, MPI_INFO_NULL, &machine)));
+    st = mpi_status(MPI_Allgather(mine, (int)size, MPI_BYTE, all, (int)size, MPI_BYTE, machine));
+    MPI_Comm_free(&machine);
+    return st;
 }

@@ -237,6 +237,35 @@ bool exa_cpu_bind_core(int i) {
     return bound;
 }
 
+/* A quota holds for whatever is left, so the smaller of the two counts. */
+static void count_cores_again(void) {
+    int cores = 0;
+
+    while (usable_core(cores)) cores++;
+    if (cores < 1) cores = hwloc_bitmap_weight(cpu.mask);
+    cpu.cores_bound = cores;
+    if (cores < cpu.cores) cpu.cores = cores;
+}
+
+bool exa_cpu_narrow(const char *list) {
+    hwloc_bitmap_t set = hwloc_bitmap_alloc();
+    bool narrower;
+
+    pthread_once(&cpu_once, load_once);
+    narrower = set && cpu.topology && *list && hwloc_bitmap_list_sscanf(set, list) == 0 &&
+               hwloc_bitmap_intersects(set, cpu.mask) && !hwloc_bitmap_isincluded(cpu.mask, set);
+    if (narrower) {
+        hwloc_bitmap_and(set, set, cpu.mask);
+        narrower = hwloc_set_cpubind(cpu.topology, set, HWLOC_CPUBIND_PROCESS) == 0;
+    }
+    if (narrower) {
+        hwloc_bitmap_copy(cpu.mask, set);
+        count_cores_again();
+    }
+    hwloc_bitmap_free(set);
+    return narrower;
+}
+
 void exa_cpu_unbind(void) {
     pthread_once(&cpu_once, load_once);
     if (cpu.topology) (void)hwloc_set_cpubind(cpu.topology, cpu.mask, HWLOC_CPUBIND_THREAD);

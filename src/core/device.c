@@ -1,23 +1,14 @@
-/* Device enumeration for builds without CUDA; src/core/device_cuda.c has the other half. */
-#include "exa_build_info.h"
-
+/* What is known of GPUs whether the build has CUDA (device_cuda.c) or not (device_none.c). */
 #include "exaconn/device.h"
 
-#if !EXA_HAVE_CUDA
+#include <stdbool.h>
+#include <stdio.h>
 
-int exa_device_count(const char **reason) {
-    if (reason) *reason = "this build has no CUDA (configure with -DEXA_ENABLE_CUDA=ON)";
-    return 0;
+void exa_device_uuid_text(const unsigned char uuid[EXA_DEVICE_UUID_BYTES], char out[EXA_DEVICE_UUID_TEXT_BYTES]) {
+    int at = snprintf(out, EXA_DEVICE_UUID_TEXT_BYTES, "GPU-");
+
+    for (int i = 0; i < EXA_DEVICE_UUID_BYTES; i++) {
+        bool dash = i == 4 || i == 6 || i == 8 || i == 10;
+        at += snprintf(out + at, (size_t)(EXA_DEVICE_UUID_TEXT_BYTES - at), "%s%02x", dash ? "-" : "", uuid[i]);
+    }
 }
-
-exa_status exa_device_get(int index, exa_device *device) {
-    (void)device;
-    return EXA_FAIL(EXA_ERR_RANGE, "there is no device %d: this build has no CUDA", index);
-}
-
-#else
-
-/* ISO C wants a declaration in every file. */
-typedef int exa_device_is_in_device_cuda;
-
-#endif

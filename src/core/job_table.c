@@ -12,6 +12,7 @@
 static const char *const mask_values[] = {"nonzero", "zero", NULL};
 static const char *const seed_policies[] = {"peaks", "max", "grid3d", "list", NULL};
 static const char *const backends[] = {"auto", "cpu", "cuda", NULL};
+static const char *const precisions[] = {"fp32", "tf32", "fp16", NULL};
 static const char *const kernels[] = {"auto", "reference", "direct", "winograd", NULL};
 static const char *const isas[] = {"auto", "portable", "avx2", "avx512", NULL};
 static const char *const switches[] = {"auto", "on", "off", NULL};
@@ -388,8 +389,18 @@ const exa_job_key exa_job_keys[] = {
      AT(compute.backend),
      .since = "0.1",
      .standard = "\"auto\"",
+     .doc = "Where the network and the flood run: auto is a GPU if every rank sees one, else the CPU, and the log "
+            "says "
+            "why; cuda is a GPU, or the job is refused (docs/gpu.md)."},
+    {.path = "compute.precision",
+     .kind = EXA_JOB_NAME,
+     .names = precisions,
+     AT(compute.precision),
+     .since = "0.1",
+     .standard = "\"fp32\"",
      .doc =
-         "Where the network runs: auto is a GPU if there is one and the program was built for it, else the CPU."},
+         "In what the network computes on a GPU: fp32, or tf32 or fp16 on its tensor cores (what becomes too large "
+         "for fp16 is done again in fp32). The CPU computes in fp32."},
     {.path = "compute.kernel",
      .kind = EXA_JOB_NAME,
      .names = kernels,
@@ -417,14 +428,15 @@ const exa_job_key exa_job_keys[] = {
     {.path = "compute.canvases",
      .kind = EXA_JOB_INTEGER,
      .flags = EXA_JOB_FREE,
-     .minimum = 1,
+     .minimum = 0,
      .maximum = 32,
      AT(compute.canvases),
      .unit = "chunks",
      .since = "0.1",
-     .standard = "1",
-     .doc =
-         "Chunks in flight on each rank: their network steps run as one batch. Each takes the memory of a chunk."},
+     .standard = "0",
+     .doc = "Chunks in flight on each rank: their network steps run as one batch. Each takes the memory of a "
+            "chunk. 0 is 1 "
+            "on the CPU, and on a GPU as many as its memory and the machine's hold, up to 8."},
     {.path = "compute.prefetch",
      .kind = EXA_JOB_INTEGER,
      .flags = EXA_JOB_FREE,

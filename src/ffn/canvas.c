@@ -73,9 +73,10 @@ static exa_status allocate(exa_canvas *c) {
     EXA_TRY(exa_box_voxels(&all, &voxels));
     c->voxels = (size_t)voxels;
     c->fov_voxels = (size_t)(o->fov[0] * o->fov[1] * o->fov[2]);
-    EXA_TRY(exa_alloc(c->voxels, sizeof(float), "the object map", &c->object_map));
     EXA_TRY(exa_calloc(c->voxels, sizeof(int32_t), "the segmentation", &c->segmentation));
     if (o->probability_map) EXA_TRY(exa_calloc(c->voxels, 1, "the probability map", &c->probability));
+    if (o->on_device) return EXA_OK;
+    EXA_TRY(exa_alloc(c->voxels, sizeof(float), "the object map", &c->object_map));
     EXA_TRY(exa_alloc(c->fov_voxels, sizeof(float), "a field of view", &c->fov_image));
     EXA_TRY(exa_alloc(c->fov_voxels, sizeof(float), "a field of view", &c->fov_stored));
     EXA_TRY(exa_alloc(c->fov_voxels, sizeof(float), "a field of view", &c->fov_seed));

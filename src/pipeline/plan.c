@@ -3,6 +3,7 @@
 #include "exaconn/clock.h"
 #include "exaconn/comm.h"
 #include "exaconn/cpu.h"
+#include "exaconn/device.h"
 #include "exaconn/ffn_net.h"
 #include "exaconn/file.h"
 #include "exaconn/log.h"
@@ -107,8 +108,9 @@ static exa_status choose_voxel_size(const exa_job *job, exa_inputs *in) {
 
 static exa_status check_backend(const exa_job *job) {
     EXA_CHECK(
-        job->compute.backend != EXA_JOB_BACKEND_CUDA, EXA_ERR_UNSUPPORTED,
-        "compute.backend is \"cuda\", but this version has no CUDA network yet. Hint: use \"auto\" or \"cpu\"");
+        job->compute.backend != EXA_JOB_BACKEND_CUDA || exa_device_is_built(), EXA_ERR_UNSUPPORTED,
+        "compute.backend is \"cuda\", but this program was built without CUDA. Hint: use \"auto\" or \"cpu\", or "
+        "build it where nvcc is");
     return EXA_OK;
 }
 
@@ -285,7 +287,7 @@ static uint64_t largest(uint64_t a, uint64_t b, uint64_t c) {
     return m > c ? m : c;
 }
 
-void exa_plan_make(const exa_job *job, const exa_inputs *in, int threads, exa_plan *plan) {
+static void make_plan(const exa_job *job, const exa_inputs *in, int threads, bool on_device, exa_plan *plan) {
     const uint64_t hdf5_buffers = 80u << 20;   /* chunk cache, free lists, compressor: measured */
     const uint64_t export_buffers = 96u << 20; /* chunks of two scales, and the reader's cache of the finer one */
     const exa_ffn_model *m = in->model;
@@ -293,14 +295,14 @@ void exa_plan_make(const exa_job *job, const exa_inputs *in, int threads, exa_pl
     uint64_t map = job->segmentation.probability_map ? voxels : 0, rows, seeds;
     double cells = 1.0;
 
-    *plan = (exa_plan){0};
+    *plan = (exa_plan){.on_device = on_device, .canvases = 1};
     rows =
         (uint64_t)(job->segmentation.chunk[0] < in->box.shape[0] ? job->segmentation.chunk[0] : in->box.shape[0]);
     seeds = job->seeds.policy == EXA_JOB_SEEDS_MAX ? voxels * 4 : voxels / 100;
     plan->raw_bytes = voxels * exa_dtype_size(in->dtype);
-    plan->canvas_bytes = voxels * 8 + map;
-    plan->seed_bytes = predict_seeding(job, in);
-    plan->network_bytes = predict_network(m, threads);
+    plan->canvas_bytes = voxels * (on_device ? 4 : 8) + map; /* labels; and the object map, if it is here */
+    plan->seed_bytes = on_device && job->seeds.policy == EXA_JOB_SEEDS_PEAKS ? 0 : predict_seeding(job, in);
+    plan->network_bytes = on_device ? EXA_PLAN_CUDA_BYTES : predict_network(m, threads);
     plan->write_bytes = rows * (uint64_t)(in->box.shape[1] * in->box.shape[2]) * 8 + hdf5_buffers;
     if ((job->precomputed.segmentation || job->precomputed.raw) &&
         plan->write_bytes < hdf5_buffers + export_buffers)
@@ -308,7 +310,7 @@ void exa_plan_make(const exa_job *job, const exa_inputs *in, int threads, exa_pl
     /* The exclusion mask goes once the canvas knows it, the object map before anything is written. */
     plan->peak_bytes =
         largest(plan->raw_bytes + mask + plan->seed_bytes, plan->raw_bytes + mask + plan->canvas_bytes + seeds,
-                plan->raw_bytes + plan->canvas_bytes - voxels * 4 + seeds + plan->write_bytes);
+                plan->raw_bytes + voxels * 4 + map + seeds + plan->write_bytes);
     plan->bytes_per_voxel = (double)plan->peak_bytes / (double)voxels;
     plan->peak_bytes += plan->network_bytes + EXA_PLAN_PROGRAM_BYTES;
     plan->available_bytes = job->compute.memory_limit_gib > 0
@@ -339,11 +341,11 @@ exa_status exa_plan_grid(const exa_job *job, const exa_inputs *in, exa_chunk_gri
 static void plan_crew(const exa_job *job, const exa_inputs *chunk, uint64_t chunks, exa_plan *plan) {
     uint64_t voxels = (uint64_t)chunk->voxels, mask = job->mask.volume || job->skip_zero_raw ? voxels : 0;
     uint64_t one = plan->peak_bytes - plan->network_bytes - EXA_PLAN_PROGRAM_BYTES;
-    uint64_t written = plan->canvas_bytes - voxels * 4, read = plan->raw_bytes + mask;
+    uint64_t written = voxels * (job->segmentation.probability_map ? 5 : 4), read = plan->raw_bytes + mask;
 
-    plan->peak_bytes += (uint64_t)(job->compute.canvases - 1) * one +
-                        (uint64_t)job->compute.prefetch * (written > read ? written : read);
-    if (job->compute.canvases + job->compute.prefetch > 1) plan->peak_bytes += voxels * 4; /* being compressed */
+    plan->peak_bytes +=
+        (uint64_t)(plan->canvases - 1) * one + (uint64_t)job->compute.prefetch * (written > read ? written : read);
+    if (plan->canvases + job->compute.prefetch > 1) plan->peak_bytes += voxels * 4; /* being compressed */
     plan->peak_bytes += 210 * chunks; /* where each is, on every rank */
 }
 
@@ -360,17 +362,95 @@ static void plan_stitching(const exa_inputs *chunk, const exa_chunk_grid *grid, 
     if (bytes > plan->peak_bytes) plan->peak_bytes = bytes;
 }
 
+/* Everything that follows from the number of canvases in flight. */
+static exa_status plan_canvases(const exa_job *job, const exa_inputs *chunk, const exa_chunk_grid *grid,
+                                int threads, int canvases, const exa_plan_device *device, exa_plan *plan) {
+    make_plan(job, chunk, threads, device != NULL, plan);
+    plan->canvases = canvases;
+    if (device) {
+        const exa_canvas_device_options o = exa_plan_device_options(job, chunk, grid, canvases);
+        EXA_TRY(exa_canvas_device_plan(chunk->model, &o, &plan->device_slot_bytes, &plan->device_shared_bytes));
+        plan->device_available_bytes = device->memory_bytes;
+    }
+    if (!job->chunks.shape.given) return EXA_OK;
+    plan_crew(job, chunk, grid->chunks, plan);
+    plan_stitching(chunk, grid, plan);
+    return EXA_OK;
+}
+
+static uint64_t device_bytes(const exa_plan *p) {
+    return p->device_shared_bytes + (uint64_t)p->canvases * p->device_slot_bytes;
+}
+
+/* How many canvases fit on the GPU, of at most EXA_PLAN_CANVASES_MOST. */
+static exa_status count_fitting(const exa_job *job, const exa_inputs *chunk, const exa_chunk_grid *grid,
+                                int threads, const exa_plan_device *device, int *most) {
+    exa_plan plan;
+
+    for (*most = EXA_PLAN_CANVASES_MOST; *most > 0; --*most) {
+        EXA_TRY(plan_canvases(job, chunk, grid, threads, *most, device, &plan));
+        if (device_bytes(&plan) <= device->memory_bytes) break;
+    }
+    return EXA_OK;
+}
+
+static int wanted_canvases(const exa_job *job, const exa_chunk_grid *grid, bool on_device) {
+    int64_t n = job->compute.canvases > 0 ? job->compute.canvases : on_device ? EXA_PLAN_CANVASES_AUTO : 1;
+
+    if (!job->chunks.shape.given) return 1;
+    return (uint64_t)n > grid->chunks && job->compute.canvases == 0 ? (int)grid->chunks : (int)n;
+}
+
+static exa_status check_device_memory(const exa_plan *plan) {
+    char one[32], shared[32], have[32];
+
+    return EXA_FAIL(
+        EXA_ERR_MEMORY,
+        "a chunk of this job needs %s of GPU memory, beside %s for the network and seeds; this rank may use "
+        "%s. Hint: smaller chunks, or fewer ranks on a GPU",
+        exa_format_bytes((double)plan->device_slot_bytes, one),
+        exa_format_bytes((double)plan->device_shared_bytes, shared),
+        exa_format_bytes((double)plan->device_available_bytes, have));
+}
+
 exa_status exa_plan_chunk(const exa_job *job, const exa_inputs *in, const exa_chunk_grid *grid, int threads,
-                          exa_plan *plan) {
+                          const exa_plan_device *device, exa_plan *plan) {
+    const bool known = device && device->memory_bytes > 0;
     exa_inputs chunk = *in;
+    int canvases, most = 0;
 
     exa_chunk_grid_shape_max(grid, chunk.box.shape);
     EXA_TRY(exa_box_voxels(&chunk.box, &chunk.voxels));
-    exa_plan_make(job, &chunk, threads, plan);
-    if (!job->chunks.shape.given) return EXA_OK;
-    plan_crew(job, &chunk, grid->chunks, plan);
-    plan_stitching(&chunk, grid, plan);
-    return EXA_OK;
+    canvases = wanted_canvases(job, grid, device != NULL);
+    if (known) {
+        EXA_TRY(count_fitting(job, &chunk, grid, threads, device, &most));
+        if (most < canvases) canvases = most > 0 ? most : 1;
+    }
+    EXA_TRY(plan_canvases(job, &chunk, grid, threads, canvases, device, plan));
+    /* Where the job leaves it open, the machine's memory decides, too. */
+    while (job->compute.canvases == 0 && plan->canvases > 1 && plan->peak_bytes > plan->available_bytes)
+        EXA_TRY(plan_canvases(job, &chunk, grid, threads, plan->canvases - 1, device, plan));
+    plan->device_canvases_most = most;
+    return known && most == 0 ? check_device_memory(plan) : EXA_OK;
+}
+
+exa_canvas_device_options exa_plan_device_options(const exa_job *job, const exa_inputs *in,
+                                                  const exa_chunk_grid *grid, int canvases) {
+    exa_canvas_device_options o = {.canvas = {.ffn = in->model->options,
+                                              .probability_map = job->segmentation.probability_map,
+                                              .max_seeds = job->limits.max_seeds,
+                                              .max_objects = job->limits.max_objects,
+                                              .max_steps = job->limits.max_steps,
+                                              .on_device = true},
+                                   .dtype = in->dtype,
+                                   .slots = canvases,
+                                   .seeds = job->seeds.policy == EXA_JOB_SEEDS_PEAKS,
+                                   .precision = (exa_net_precision)job->compute.precision};
+
+    memcpy(o.canvas.fov, in->model->fov, sizeof o.canvas.fov);
+    memcpy(o.canvas.deltas, in->model->deltas, sizeof o.canvas.deltas);
+    exa_chunk_grid_shape_max(grid, o.voxels);
+    return o;
 }
 
 exa_status exa_plan_check_memory(const exa_plan *plan) {

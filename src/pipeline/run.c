@@ -2,6 +2,7 @@
 #include "exaconn/run.h"
 #include "run_internal.h"
 
+#include "exaconn/batcher.h"
 #include "exaconn/clock.h"
 #include "exaconn/comm.h"
 #include "exaconn/log.h"
@@ -69,22 +70,6 @@ static exa_status check_ranks(const exa_job *job) {
     return EXA_OK;
 }
 
-static exa_status start_network(exa_run_work *w) {
-    const exa_job *job = w->job;
-    bool bind = job->compute.bind == EXA_JOB_ON ||
-                (job->compute.bind == EXA_JOB_AUTO && w->threads > 1 && w->threads == exa_cpu_cores());
-
-    EXA_TRY(exa_pool_create(w->threads, bind, &w->pool));
-    EXA_TRY(exa_ffn_net_create(w->inputs.model, (exa_ffn_kernel)job->compute.kernel, job->compute.isa, w->pool,
-                               &w->net));
-    if (job->compute.backend == EXA_JOB_BACKEND_AUTO)
-        EXA_INFO("backend: cpu (this version has no CUDA network yet)");
-    EXA_INFO("network: depth %d, %d features, FOV %lld x %lld x %lld, %s", w->inputs.model->depth,
-             w->inputs.model->features, (long long)w->inputs.model->fov[0], (long long)w->inputs.model->fov[1],
-             (long long)w->inputs.model->fov[2], exa_ffn_net_description(w->net));
-    return EXA_OK;
-}
-
 /* Seeds named by the user are voxels of the volume; the canvas counts from the box's start, and takes those inside.
  */
 static exa_status points_in_box(const exa_inputs *in, exa_coord **points, size_t *count) {
@@ -113,8 +98,12 @@ static exa_status make_seeds(exa_run_work *w, exa_seed_list *seeds) {
     memcpy(o.step, job->seeds.step, sizeof o.step);
     EXA_GOTO(done, points_in_box(&w->inputs, &points, &o.point_count));
     o.points = points;
-    EXA_GOTO(done,
-             exa_seed_make(&o, &w->image, w->excluded, w->inputs.model->fov, w->pool, NULL, seeds, &too_near));
+    if (w->floods && o.policy == EXA_SEED_PEAKS) {
+        EXA_GOTO(done, exa_canvas_device_seeds(w->floods, &w->image, w->excluded, w->inputs.model->fov, seeds));
+    } else {
+        EXA_GOTO(done,
+                 exa_seed_make(&o, &w->image, w->excluded, w->inputs.model->fov, w->pool, NULL, seeds, &too_near));
+    }
     w->times.seed_s += exa_clock_now() - began;
     if (w->store) {
         EXA_DEBUG("seeds: %zu", seeds->count);
@@ -135,7 +124,8 @@ exa_status exa_run_make_canvas(exa_run_work *w) {
                             .probability_map = job->segmentation.probability_map,
                             .max_seeds = job->limits.max_seeds,
                             .max_objects = job->limits.max_objects,
-                            .max_steps = job->limits.max_steps};
+                            .max_steps = job->limits.max_steps,
+                            .on_device = w->floods != NULL};
     exa_seed_list seeds;
 
     memcpy(o.fov, w->inputs.model->fov, sizeof o.fov);
@@ -195,8 +185,13 @@ exa_status exa_run_begin_progress(exa_run_work *w) {
 
 static exa_status flood(exa_run_work *w) {
     exa_flood_times times = {0};
+    exa_batcher *batcher;
+    exa_status st;
 
-    EXA_TRY(exa_flood_run(w->net, &w->canvas, 1, tick, w, &times));
+    EXA_TRY(exa_run_make_batcher(w, &batcher));
+    st = exa_batcher_flood(batcher, w->canvas, tick, w, &times);
+    exa_batcher_destroy(&batcher);
+    EXA_TRY(st);
     w->times.flood_s += times.total_s;
     w->times.network_s += times.network_s;
     w->times.canvas_s += exa_canvas_seconds(w->canvas);
@@ -274,7 +269,7 @@ static exa_status stitch_again(exa_run_work *w) {
 }
 
 static exa_status segment(exa_run_work *w) {
-    EXA_TRY(exa_comm_agree(start_network(w)));
+    EXA_TRY(exa_comm_agree(exa_run_start_backend(w)));
     log_memory("making the network");
     return w->job->chunks.shape.given ? segment_by_chunks(w) : segment_in_one(w);
 }
@@ -336,6 +331,7 @@ static void release(exa_run_work *w) {
     exa_progress_destroy(&w->progress);
     exa_chunk_store_close(&w->store);
     exa_canvas_destroy(&w->canvas);
+    exa_canvas_device_destroy(&w->floods);
     exa_ffn_net_destroy(&w->net);
     exa_pool_destroy(&w->pool);
     free(w->raw);
@@ -361,8 +357,11 @@ static exa_status prepare(exa_run_work *w) {
     EXA_TRY(exa_inputs_open(w->job, &w->inputs));
     EXA_TRY(exa_run_check_export(w));
     EXA_TRY(exa_run_check_circuits(w));
-    EXA_TRY(exa_plan_grid(w->job, &w->inputs, &w->grid));
-    EXA_TRY(exa_plan_chunk(w->job, &w->inputs, &w->grid, w->threads, &w->plan));
+    return exa_plan_grid(w->job, &w->inputs, &w->grid);
+}
+
+static exa_status plan(exa_run_work *w) {
+    EXA_TRY(exa_plan_chunk(w->job, &w->inputs, &w->grid, w->threads, w->on_device ? &w->device : NULL, &w->plan));
     w->plan.steps *= (double)w->grid.chunks;
     EXA_CHECK(
         !w->job->chunks.shape.given || w->grid.chunks <= EXA_CHUNK_STORE_MOST, EXA_ERR_RANGE,
@@ -396,6 +395,8 @@ static exa_status run(const exa_job *job, const char *stitch_from) {
     strftime(w.started, sizeof w.started, "%Y-%m-%dT%H:%M:%SZ", &utc);
     if (exa_comm_rank() != 0) exa_log_set_level(EXA_LOG_ERROR); /* what all ranks see, rank 0 says */
     EXA_GOTO(done, exa_comm_agree(prepare(&w)));
+    EXA_GOTO(done, exa_run_choose_backend(&w));
+    EXA_GOTO(done, exa_comm_agree(plan(&w)));
     EXA_GOTO(done, open_directory(&w, &state));
     EXA_GOTO(done, run_in_directory(&w, state));
 done:

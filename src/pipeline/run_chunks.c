@@ -15,18 +15,11 @@
 
 /* ---- what identifies the run --------------------------------------------------------------------------------- */
 
-/* The arithmetic decides the last bits: kernel and instruction set, without the number of threads. */
-static void describe_arithmetic(const exa_run_work *w, char out[128]) {
-    const char *text = exa_ffn_net_description(w->net), *last = strrchr(text, ',');
-
-    snprintf(out, 128, "%.*s", last ? (int)(last - text) : (int)strlen(text), text);
-}
-
 /* All ranks compute alike, or not at all. Collective. */
 static exa_status check_arithmetic(const exa_run_work *w) {
     char mine[128], first[128];
 
-    describe_arithmetic(w, mine);
+    exa_run_describe_arithmetic(w, mine);
     memcpy(first, mine, sizeof first);
     EXA_TRY(exa_comm_broadcast(first, sizeof first));
     if (strcmp(mine, first) == 0) return exa_comm_agree(EXA_OK);
@@ -48,7 +41,7 @@ static exa_status describe_run(const exa_run_work *w, char **text) {
     char points[EXA_SHA256_HEX_BYTES], arithmetic[128], *job = NULL;
     exa_status st = EXA_OK;
 
-    describe_arithmetic(w, arithmetic);
+    exa_run_describe_arithmetic(w, arithmetic);
     EXA_TRY(hash_points(in, points));
     EXA_TRY(exa_job_describe(w->job, &job));
     EXA_CHECK_GOTO(

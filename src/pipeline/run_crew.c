@@ -29,7 +29,7 @@ struct exa_run_crew {
 };
 
 exa_status exa_run_begin_crew(exa_run_work *w) {
-    const int canvases = (int)w->job->compute.canvases;
+    const int canvases = w->plan.canvases;
     pthread_condattr_t steady;
     exa_run_crew *c;
 
@@ -52,7 +52,7 @@ exa_status exa_run_begin_crew(exa_run_work *w) {
     c->pattern.before = (exa_canvas_counters){0};
     c->pattern.parts_resumed = 0;
     c->pattern.limited = false;
-    return exa_batcher_create(w->net, canvases, &c->batcher);
+    return exa_run_make_batcher(w, &c->batcher);
 }
 
 void exa_run_end_crew(exa_run_work *w) {
@@ -72,6 +72,10 @@ void exa_run_end_crew(exa_run_work *w) {
 
 int exa_run_crew_threads(const exa_run_crew *crew) {
     return crew->threads;
+}
+
+exa_status exa_run_refresh(exa_run_crew *crew, exa_canvas *canvas) {
+    return crew ? exa_batcher_refresh(crew->batcher, canvas) : EXA_OK;
 }
 
 void exa_run_lock_store(exa_run_crew *crew) {
@@ -292,6 +296,7 @@ exa_status exa_run_segment_chunk(exa_lease_task *task, uint64_t k, void *context
     w.inputs.box = exa_chunk_grid_box(&w.grid, k);
     for (int a = 0; a < 3; a++) w.inputs.mask.box.start[a] += w.inputs.box.start[a] - run->grid.box.start[a];
     st = segment(&w, k);
+    if (exa_run_lost_device(run->crew->run, st)) st = give_up(&w);
     forget_chunk(&w);
     settle(&w);
     if (st == EXA_OK) {

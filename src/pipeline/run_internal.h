@@ -2,11 +2,14 @@
 #ifndef EXA_RUN_INTERNAL_H
 #define EXA_RUN_INTERNAL_H
 
+#include "exaconn/batcher.h"
 #include "exaconn/canvas.h"
+#include "exaconn/canvas_device.h"
 #include "exaconn/chunk_store.h"
 #include "exaconn/ffn_net.h"
 #include "exaconn/flood.h"
 #include "exaconn/lease.h"
+#include "exaconn/placement.h"
 #include "exaconn/plan.h"
 #include "exaconn/progress.h"
 #include "exaconn/run_directory.h"
@@ -39,8 +42,14 @@ typedef struct exa_run_work {
     exa_plan plan;
     exa_run_directory *directory;
     exa_pool *pool;
-    exa_ffn_net *net;
-    void *raw; /* owned, inputs.dtype */
+    exa_placement placement; /* its device is -1 on the CPU */
+    exa_plan_device device;  /* this rank's part of the GPU */
+    char no_gpu[256];        /* why there is none, if it was asked for */
+    bool on_device;
+    atomic_bool device_lost;
+    exa_canvas_device *floods; /* owned; NULL on the CPU */
+    exa_ffn_net *net;          /* owned; NULL on a GPU */
+    void *raw;                 /* owned, inputs.dtype */
     exa_image image;
     uint8_t *excluded; /* owned; NULL if nothing is excluded; freed once the canvas knows it */
     int64_t excluded_voxels;
@@ -105,6 +114,16 @@ exa_canvas_counters exa_run_counters(const exa_run_work *w);
 double exa_run_steps_per_s(const exa_run_work *w); /* network steps, if this process did all */
 bool exa_run_did_all(const exa_run_work *w); /* this process, in this start: its times are those of the whole */
 
+/* run_backend.c: GPU or CPU. The choice is by all ranks, and needs inputs, threads and grid; on_device says what it
+ * is, an error that there is no GPU though the job demands one. */
+exa_status exa_run_choose_backend(exa_run_work *w);
+exa_status exa_run_start_backend(exa_run_work *w);
+const char *exa_run_backend_description(const exa_run_work *w);
+void exa_run_describe_arithmetic(const exa_run_work *w, char out[128]);
+exa_status exa_run_make_batcher(const exa_run_work *w, exa_batcher **batcher);
+/* After a chunk failed with `st`: says so if the GPU is lost; true if no chunk can be done any more. */
+bool exa_run_lost_device(exa_run_work *w, exa_status st);
+
 /* run_chunks.c: segments what the journals do not have. */
 exa_status exa_run_open_chunks(exa_run_work *w);
 exa_status exa_run_segment_chunks(exa_run_work *w);       /* by all ranks; all stores know all chunks then */
@@ -127,7 +146,8 @@ void exa_run_end_crew(exa_run_work *w);
 int exa_run_crew_threads(const exa_run_crew *crew);
 void exa_run_add_progress(exa_run_crew *crew, exa_progress_state *state);          /* of the chunks in work */
 exa_status exa_run_segment_chunk(exa_lease_task *task, uint64_t k, void *context); /* of the exa_run_work */
-void exa_run_lock_store(exa_run_crew *crew); /* NULL: there is only one thread */
+exa_status exa_run_refresh(exa_run_crew *crew, exa_canvas *canvas); /* voxels as they are now, also on a GPU */
+void exa_run_lock_store(exa_run_crew *crew);                        /* NULL: there is only one thread */
 void exa_run_unlock_store(exa_run_crew *crew);
 
 /* run_parts.c: a chunk in work, part by part. */

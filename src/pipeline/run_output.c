@@ -236,7 +236,12 @@ exa_status exa_run_write_summary(const exa_run_work *w) {
         cJSON_AddNumberToObject(root, "non_network_fraction", total > 0 ? 1.0 - w->times.network_s / total : 0.0);
     }
     add_memory(root, w);
-    if (w->net) cJSON_AddStringToObject(root, "backend", exa_ffn_net_description(w->net));
+    if (w->net || w->floods) cJSON_AddStringToObject(root, "backend", exa_run_backend_description(w));
+    if (w->floods) {
+        cJSON_AddStringToObject(root, "gpu", w->placement.facts.name);
+        cJSON_AddNumberToObject(root, "canvases", w->plan.canvases);
+        cJSON_AddNumberToObject(root, "steps_done_again", (double)exa_canvas_device_redone(w->floods));
+    }
     if (w->stitch_from) cJSON_AddStringToObject(root, "stitched_from", w->stitch_from);
     cJSON_AddNumberToObject(root, "ranks", exa_comm_size());
     cJSON_AddNumberToObject(root, "threads", w->threads);

@@ -46,6 +46,7 @@ static exa_status keep(exa_run_work *w) {
     size_t size;
     exa_status st;
 
+    EXA_TRY(exa_run_refresh(w->crew, w->canvas));
     EXA_TRY(exa_canvas_store(w->canvas, w->parts_kept, &bytes, &size));
     exa_run_lock_store(w->crew);
     st = exa_chunk_store_put_progress(w->store, w->chunk_in_work, bytes, size);

@@ -46,7 +46,14 @@ write_job boxes '{}';                           refused 2 'boxes' '"box"|box'
 write_job inference '{"move_treshold": 0.8}';   refused 2 'inference.move_treshold' 'move_threshold'
 write_job inference '{"move_threshold": 1.8}';  refused 2 'inference.move_threshold'
 write_job compute '{"threads": "two"}';         refused 2 'compute.threads'
-write_job compute '{"backend": "cuda"}';        refused 4 'CUDA'
+# With a GPU this job would run, so it is for machines without: no driver and no GPU is 1, a program without CUDA 4.
+devices=$("$EXACONN" info --devices)
+if grep -Eq '^gpus +0' <<<"$devices"; then
+    code=1
+    ! grep -q 'has no CUDA' <<<"$devices" || code=4
+    write_job compute '{"backend": "cuda"}';    refused "$code" 'compute.backend' 'driver|GPU|CUDA'
+fi
+write_job compute '{"precision": "bf16"}';      refused 2 'compute.precision' 'fp16'
 write_job mask '{"volume": "nowhere.h5:/m"}';   refused 1 'mask.volume' 'nowhere.h5'
 rm -rf "$work/run"
 echo '{"volume": "volume.h5:/raw", ' > "$job";  refused 2 'line|column|JSON'
@@ -55,7 +62,7 @@ expect 1 'absent.json' -- "$EXACONN" run "$work/absent.json"
 # Everything is found before the run directory is made, by `plan` as by `run`.
 for bad in '"mask": {"volume": "volume.h5:/nothing"}' '"initial_segmentation": "volume.h5:/nan"' \
            '"seeds": {"policy": "list", "points": [[15, 15, 40]]}' '"seeds": {"policy": "list", "file": "none.txt"}' \
-           '"inference": {"move_threshold": 0.97}' '"compute": {"backend": "cuda"}'; do
+           '"inference": {"move_threshold": 0.97}'; do
     echo "{\"volume\": \"volume.h5:/raw\", \"weights\": \"weights.h5\", \"output\": \"early\", $bad}" > "$job"
     "$EXACONN" run "$job" > "$work/run.err" 2>&1; rc=$?
     "$EXACONN" plan "$job" > "$work/plan.err" 2>&1; plan_rc=$?

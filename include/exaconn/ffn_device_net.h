@@ -1,0 +1,21 @@
+/* A stored flood-filling network on a GPU: exa_ffn_model to exa_device_net, which see. */
+#ifndef EXACONN_FFN_DEVICE_NET_H
+#define EXACONN_FFN_DEVICE_NET_H
+
+#include "exaconn/device_net.h"
+#include "exaconn/ffn_model.h"
+
+#ifdef __cplusplus
+extern "C" {
+#endif
+
+/* As the functions of the same ending in exaconn/device_net.h. The model is borrowed during the call. */
+exa_status exa_ffn_device_net_memory(const exa_ffn_model *model, const exa_device_net_options *options,
+                                     uint64_t *bytes);
+exa_status exa_ffn_device_net_create(const exa_ffn_model *model, const exa_device_net_options *options,
+                                     exa_device_net **out);
+
+#ifdef __cplusplus
+}
+#endif
+#endif
