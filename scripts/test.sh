@@ -5,7 +5,7 @@
 #   scripts/test.sh --quick      only the first part
 #   scripts/test.sh --long       also what the 30 minutes of CI have no room for: every test under the sanitizers, the
 #                                direct kernel on the whole golden cube, a minute of each fuzz harness
-#   scripts/test.sh -L LABEL     one label of the first part: unit, cli, mpi, fault, slurm, python
+#   scripts/test.sh -L LABEL     one label of the first part: unit, cuda, gpu, cli, mpi, fault, slurm, python
 # The real data are found through EXACONN_DATA_DIR (default ../shared/data); what needs them skips aloud elsewhere. So
 # does what needs Python packages where there is no network; nothing else needs one.
 set -euo pipefail

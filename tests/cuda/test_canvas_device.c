@@ -64,6 +64,9 @@ static void apply_rule(const stand_in *s, const float *image, const float *seed,
         float away = (float)(llabs(z - s->fov[0] / 2) + llabs(y - s->fov[1] / 2) + llabs(x - s->fov[2] / 2));
         logits[i] = (image[i] > 0 ? 4.0f : -3.5f) - 0.001f * away + 0.1f * seed[i] + 0.3f * image[i];
         if (seed[i] > 2.9f && image[i] < s->doubt) logits[i] -= 2.5f;
+        /* Some are none at first and would be the best of all at a second look: the disconnection rule holds them.
+         */
+        if (image[i] > 0.0f && image[i] < 0.82f) logits[i] = seed[i] < 0.0f && seed[i] > -2.9f ? 6.0f : -1.0f;
     }
 }
 
