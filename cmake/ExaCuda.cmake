@@ -51,9 +51,11 @@ function(exa_cuda_emulated_options target)
                                ${CMAKE_BINARY_DIR}/generated)
     target_compile_definitions(${target} PRIVATE _GNU_SOURCE)
     target_compile_options(${target} PRIVATE -Wall -Wextra -Wshadow -Wconversion -Wno-sign-conversion
-                           -Wno-unknown-pragmas $<IF:$<BOOL:${EXA_SANITIZE}>,-O1,-O3> -ffp-contract=off $<$<BOOL:${EXA_WERROR}>:-Werror>)
-    if(EXA_SANITIZE)
-        target_compile_options(${target} PRIVATE -fsanitize=${EXA_SANITIZE} -fno-omit-frame-pointer
+                           -Wno-unknown-pragmas -ffp-contract=off $<$<BOOL:${EXA_WERROR}>:-Werror>)
+    if(NOT EXA_SANITIZE)
+        target_compile_options(${target} PRIVATE -O3)
+    else()
+        target_compile_options(${target} PRIVATE -O1 -fsanitize=${EXA_SANITIZE} -fno-omit-frame-pointer
                                -fno-sanitize-recover=undefined)
         target_link_options(${target} PUBLIC -fsanitize=${EXA_SANITIZE})
     endif()
