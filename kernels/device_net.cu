@@ -394,6 +394,8 @@ exa_status exa_device_net_create(const exa_device_net_spec *spec, const exa_devi
     place_memory(net);
     EXA_GOTO(done, upload(net, spec));
     if (options->tune && options->precision != EXA_NET_FP32) EXA_GOTO(done, tune(net));
+    /* Streams that do not wait for the default one may follow at once. */
+    EXA_GOTO(done, exa_cuda_status(cudaDeviceSynchronize(), "the GPU"));
     EXA_GOTO(done, describe(net, exa_net_precision_name(options->precision)));
     *out = net;
     return EXA_OK;

@@ -49,6 +49,7 @@ static exa_status timing_make(exa_device_net *net, int n, size_t voxels, const f
     EXA_TRY(exa_cuda_status(cudaMalloc(&t->logits, bytes), "logits"));
     EXA_TRY(exa_cuda_status(cudaMalloc(&t->overflow, (size_t)n * sizeof *t->overflow), "flags"));
     EXA_TRY(exa_cuda_status(cudaMemcpy(t->input, input, 2 * bytes, cudaMemcpyHostToDevice), "inputs"));
+    EXA_TRY(exa_cuda_status(cudaDeviceSynchronize(), "inputs")); /* our stream does not wait for the default one */
     EXA_TRY(exa_cuda_status(cudaStreamBeginCapture(t->stream, cudaStreamCaptureModeThreadLocal), "a graph"));
     exa_status st = forwards(net, n, calls, t);
     cudaError_t error = cudaStreamEndCapture(t->stream, &t->graph);
