@@ -271,7 +271,7 @@ static void add_voxels(void *into, const void *record) {
 
 /* A digest of (id, root) that does not depend on the ranks, and the largest segment. */
 static uint64_t digest(const stitched *s, uint64_t *largest) {
-    const exa_reduction sums = {2 * sizeof(uint64_t), add_voxels, 0};
+    const exa_reduction sums = {.size = 2 * sizeof(uint64_t), .combine = add_voxels};
     uint64_t(*list)[2] = malloc((s->count + 1) * sizeof *list), mine = 0;
     void *records = list;
     size_t n = s->count;
