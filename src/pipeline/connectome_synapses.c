@@ -241,26 +241,36 @@ static bool is_segment(const exa_neuron *neuron) {
     return neuron->voxels > 0;
 }
 
+/* Those that no position led to. */
+static bool is_named_only(const exa_synapse *s) {
+    return !(s->flags & EXA_SYNAPSE_POINTS) && s->pre && s->post;
+}
+
 /* Ids that the table gives without positions must be segments of the segmentation. */
 static exa_status find_unknown(exa_connectome_work *w) {
     exa_synapse *list = w->synapses.list;
-    const size_t n = w->synapses.count;
     exa_segid *ids = NULL;
     uint64_t *index = NULL;
+    size_t n = 0, k = 0;
     exa_status st;
 
     if (!w->volume) return EXA_OK;
+    for (size_t i = 0; i < w->synapses.count; i++) n += is_named_only(&list[i]);
     st = exa_alloc(2 * n, sizeof *ids, "ids of synapses", &ids);
     if (st == EXA_OK) st = exa_alloc(2 * n, sizeof *index, "ids of synapses", &index);
     EXA_GOTO(done, exa_comm_agree(st));
-    for (size_t i = 0; i < n; i++) {
-        ids[2 * i] = list[i].pre;
-        ids[2 * i + 1] = list[i].post;
+    for (size_t i = 0; i < w->synapses.count; i++) {
+        if (!is_named_only(&list[i])) continue;
+        ids[k++] = list[i].pre;
+        ids[k++] = list[i].post;
     }
     EXA_GOTO(done, exa_neurons_find(w, is_segment, ids, 2 * n, index));
-    for (size_t i = 0; i < n; i++)
-        for (size_t k = 2 * i; k < 2 * i + 2; k++)
-            if (ids[k] && index[k] == UINT64_MAX) list[i].flags |= EXA_SYNAPSE_UNKNOWN_ID;
+    k = 0;
+    for (size_t i = 0; i < w->synapses.count; i++) {
+        if (!is_named_only(&list[i])) continue;
+        if (index[k] == UINT64_MAX || index[k + 1] == UINT64_MAX) list[i].flags |= EXA_SYNAPSE_UNKNOWN_ID;
+        k += 2;
+    }
 done:
     free(ids);
     free(index);
@@ -275,8 +285,8 @@ static void report(const exa_connectome_work *w) {
     if (2 * w->states[EXA_SYNAPSE_WAS_OUTSIDE] > w->rows)
         EXA_WARN("most positions are outside the segmentation: are units, voxel size and axis order what the table "
                  "has?");
-    if (w->differing)
-        EXA_WARN("synapses: in %llu rows the table names another segment than the segmentation has there; the "
+    if (w->differing) /* of course, if the table was made with another segmentation */
+        EXA_INFO("synapses: in %llu rows the table names another segment than the segmentation has there; the "
                  "segmentation counts",
                  (unsigned long long)w->differing);
 }

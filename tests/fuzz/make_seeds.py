@@ -81,8 +81,27 @@ def precomputed(folder):
     (folder / 'gzip').write_bytes(b'\3' + gzip.compress(labels, mtime=0))
 
 
+def synapse_tables(folder):
+    """A small table of each format, and wrong ones."""
+    columns = 'pre_id,post_id,pre_z_vx,pre_y_vx,pre_x_vx,post_z_vx,post_y_vx,post_x_vx'
+    cave = ','.join(f'{s}_pt_position_{a}' for s in ('pre', 'post') for a in 'xyz') + ',pre_pt_root_id,valid'
+    json = '{"m": [1, {"x": null}], "data": [{"T-bar": {"location": [1, 2, 3], "body ID": 5, "confidence": 0.5}, ' \
+           '"partners": [{"location": [4, 5, 6], "body ID": 18446744073709551615}]}], "z": "a\\"b"}'
+    nm, voxels, xyz = 12, 6, 36
+    tables = {'own': (0, columns + '\n1,2,3,4,5,6,7,8\n9,9,nan,,1,1,1,1\n'),
+              'nm': (nm, columns.replace('_vx', '_nm') + '\n1,2,3.5,4,5,6,7,8\n'),
+              'json': (1 + voxels + xyz, json), 'cut': (1 + nm + xyz, json[:90]),
+              'cave': (2 + nm, '\ufeff' + cave + '\r\n1,2,3,4,5,6,7,t\r\n"1",2,3,4,5,6,7,f\r\n'),
+              'codex': (3, 'pre_root_id,post_root_id,neuropil,syn_count\n1,2,"A,""B",5\n1,2,C,0\n'),
+              'neuprint': (4, 'bodyId_pre,bodyId_post,weight\n1,2,3\n'),
+              'syconn': (5 + voxels, 'neuron_partner_0,neuron_partner_1,partner_axoness_0,partner_axoness_1,rep_coord_z,'
+                                     'rep_coord_y,rep_coord_x\n1,2,0,1,5,6,7\n')}
+    for name, (choice, text) in tables.items():
+        (folder / name).write_bytes(bytes([choice]) + text.encode())
+
+
 def main():
-    for name, make in (('precomputed', precomputed), ('phantom', phantoms), ('request', requests),
+    for name, make in (('precomputed', precomputed), ('phantom', phantoms), ('request', requests), ('synapse_table', synapse_tables),
                        ('tensor_bundle', tensor_bundles), ('weights', weights)):
         folder = pathlib.Path(sys.argv[1]) / name
         folder.mkdir(parents=True, exist_ok=True)
