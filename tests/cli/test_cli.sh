@@ -116,7 +116,7 @@ complete_words() {
     )
 }
 expect 0 '^run$' '^import-ffn$' -- complete_words exaconn ''
-check "a prefix narrows" test "$(complete_words exaconn imp | sort | paste -sd' ')" = "import-ffn import-images"
+check "a prefix narrows" test "$(complete_words exaconn imp | sort | paste -sd' ')" = "import-ffn import-images import-segclr"
 check "commands for help" test "$(complete_words exaconn help sta)" = status
 expect 0 '^--log-level$' '^--help$' -- complete_words exaconn --
 expect 0 '^--fov$' '^-o$' '^--quiet$' -- complete_words exaconn import-ffn -

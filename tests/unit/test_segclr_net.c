@@ -14,7 +14,7 @@ enum { GOLDENS = sizeof segclr_goldens / sizeof *segclr_goldens, FLOATS = 64 };
 /* Sanitizers make the wide networks take minutes, and find in the narrow ones what there is to find. */
 static bool too_slow(const segclr_golden *g) {
     const char *sanitize = getenv("EXACONN_SANITIZE");
-    return sanitize && sanitize[0] && g->width == 64;
+    return sanitize && sanitize[0] && (g->depth != 50 || g->variant != 1);
 }
 
 /* fp32 against float64; the yardstick of the specification. */
