@@ -16,6 +16,10 @@ void exa_contact_row(exa_isa isa, const uint32_t *a, const uint32_t *b, size_t n
     simd_of(isa)->row(a, b, n, bits);
 }
 
+size_t exa_contact_row_list(exa_isa isa, const uint32_t *a, const uint32_t *b, size_t n, uint32_t *at) {
+    return simd_of(isa)->list(a, b, n, at);
+}
+
 void exa_contact_row_change(exa_isa isa, const uint64_t *ids, size_t n, uint64_t *bits) {
     simd_of(isa)->change(ids, n, bits);
 }

@@ -6,6 +6,7 @@
 
 typedef struct exa_contact_row_simd {
     void (*row)(const uint32_t *a, const uint32_t *b, size_t n, uint64_t *bits);
+    size_t (*list)(const uint32_t *a, const uint32_t *b, size_t n, uint32_t *at);
     void (*change)(const uint64_t *ids, size_t n, uint64_t *bits);
 } exa_contact_row_simd;
 

@@ -21,6 +21,9 @@ extern "C" {
  * clear. `b` may be a + 1 (neighbours along the row). */
 void exa_contact_row(exa_isa isa, const uint32_t *a, const uint32_t *b, size_t n, uint64_t *bits);
 
+/* The same as positions in ascending order; returns how many. `at` has room for n + 64. */
+size_t exa_contact_row_list(exa_isa isa, const uint32_t *a, const uint32_t *b, size_t n, uint32_t *at);
+
 /* Bit i of `bits` is set if ids[i] and ids[i - 1] differ; bit 0 and the bits behind n are clear. */
 void exa_contact_row_change(exa_isa isa, const uint64_t *ids, size_t n, uint64_t *bits);
 

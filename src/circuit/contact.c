@@ -1,4 +1,4 @@
-/* Faces counted row by row: a bit for each (exaconn/contact_row.h), then runs of faces of the same pair. */
+/* Faces counted row by row: where they are (exaconn/contact_row.h), then which pairs are there. */
 #include "exaconn/contact.h"
 
 #include "exaconn/contact_row.h"
@@ -6,69 +6,79 @@
 #include <stdlib.h>
 #include <string.h>
 
-enum { FIRST_SLOTS = 1 << 10 };
+enum { FIRST_SLOTS = 1 << 10, CACHED = 1 << 10 };
 
-typedef struct pair {
-    uint64_t key; /* smaller label << 32 | larger one; 0 = free */
-    uint64_t faces[3];
-} pair;
-
-/* Counts by pair of labels, in an open-addressing table. */
+/* Counts by pair of labels: an open-addressing table of numbers of pairs, and in front of it a small cache, in
+ * which nearly every face finds its pair at once. */
 typedef struct pairs {
-    pair *slot;              /* owned */
-    size_t slots, count;     /* slots: a power of two, at least twice the count */
-    uint32_t last_a, last_b; /* the pair met last */
-    pair *last;              /* borrowed from slot */
+    uint32_t *slot; /* owned; number of a pair; 0 = free */
+    size_t slots;   /* a power of two, at least twice the count */
+    uint64_t *key;  /* owned; by number: smaller label << 32 | larger one; [0] is unused */
+    uint64_t (*faces)[3];
+    size_t count, key_capacity, faces_capacity;
+    uint64_t cached_key[CACHED]; /* as the labels were met, in any order; 0 = none */
+    uint32_t cached[CACHED];
 } pairs;
 
-static uint64_t key_of(uint32_t a, uint32_t b) {
-    return a < b ? (uint64_t)a << 32 | b : (uint64_t)b << 32 | a;
-}
+/* Fibonacci hashing. */
+static size_t find(const pairs *p, uint64_t key) {
+    size_t s = (size_t)(key * 0x9E3779B97F4A7C15u >> 32) & (p->slots - 1);
 
-static pair *find(const pairs *p, uint64_t key) {
-    size_t s = (size_t)(key * 0x9E3779B97F4A7C15u >> 32) & (p->slots - 1); /* Fibonacci hashing: met often */
-
-    while (p->slot[s].key && p->slot[s].key != key) s = (s + 1) & (p->slots - 1);
-    return &p->slot[s];
+    while (p->slot[s] && p->key[p->slot[s]] != key) s = (s + 1) & (p->slots - 1);
+    return s;
 }
 
 static exa_status widen(pairs *p) {
-    pairs larger = {.slots = 2 * p->slots, .count = p->count};
+    uint32_t *slot;
 
-    EXA_TRY(exa_calloc(larger.slots, sizeof *larger.slot, "pairs of segments", &larger.slot));
-    for (size_t s = 0; s < p->slots; s++)
-        if (p->slot[s].key) *find(&larger, p->slot[s].key) = p->slot[s];
+    EXA_TRY(exa_calloc(2 * p->slots, sizeof *slot, "pairs of segments", &slot));
     free(p->slot);
-    *p = larger;
+    p->slot = slot;
+    p->slots *= 2;
+    for (size_t i = 1; i < p->count; i++) p->slot[find(p, p->key[i])] = (uint32_t)i;
     return EXA_OK;
 }
 
-/* Makes the pair the last one. */
-static exa_status turn_to(pairs *p, uint32_t a, uint32_t b) {
-    const uint64_t key = key_of(a, b);
-
-    if (2 * p->count >= p->slots) EXA_TRY(widen(p));
-    p->last = find(p, key);
-    p->count += p->last->key == 0;
-    p->last->key = key;
-    p->last_a = a;
-    p->last_b = b;
+static exa_status add_pair(pairs *p, uint64_t key) {
+    EXA_CHECK(p->count < UINT32_MAX, EXA_ERR_RANGE,
+              "a chunk has more than 2^32 pairs of segments. Hint: use smaller chunks");
+    EXA_TRY(exa_grow(&p->key, &p->key_capacity, sizeof *p->key, p->count + 1, "pairs of segments"));
+    EXA_TRY(exa_grow(&p->faces, &p->faces_capacity, sizeof *p->faces, p->count + 1, "pairs of segments"));
+    memset(p->faces[p->count], 0, sizeof *p->faces);
+    p->key[p->count++] = key;
     return EXA_OK;
 }
 
-static exa_status count_row(pairs *p, const uint64_t *bits, size_t words, const uint32_t *a, const uint32_t *b,
-                            int axis) {
-    for (size_t w = 0; w < words; w++) {
-        for (uint64_t left = bits[w]; left; left &= left - 1) {
-            size_t i = 64 * w + (size_t)__builtin_ctzll(left);
-            if (a[i] != p->last_a || b[i] != p->last_b) EXA_TRY(turn_to(p, a[i], b[i]));
-            p->last->faces[axis]++;
+/* What the cache does not have. */
+static exa_status look_up(pairs *p, uint32_t a, uint32_t b, size_t cell) {
+    const uint64_t key = a < b ? (uint64_t)a << 32 | b : (uint64_t)b << 32 | a;
+    size_t s = find(p, key);
+
+    if (!p->slot[s]) {
+        if (2 * p->count >= p->slots) {
+            EXA_TRY(widen(p));
+            s = find(p, key);
         }
+        EXA_TRY(add_pair(p, key));
+        p->slot[s] = (uint32_t)(p->count - 1);
+    }
+    p->cached_key[cell] = (uint64_t)a << 32 | b;
+    p->cached[cell] = p->slot[s];
+    return EXA_OK;
+}
+
+static exa_status count_row(pairs *p, const uint32_t *at, size_t n, const uint32_t *a, const uint32_t *b,
+                            int axis) {
+    for (size_t k = 0; k < n; k++) {
+        const uint32_t p1 = a[at[k]], p2 = b[at[k]];
+        const size_t cell = (p1 * 0x9E3779B1u + p2 * 0x85EBCA77u) >> 22;
+        if (p->cached_key[cell] != ((uint64_t)p1 << 32 | p2)) EXA_TRY(look_up(p, p1, p2, cell));
+        p->faces[p->cached[cell]][axis]++;
     }
     return EXA_OK;
 }
 
-static exa_status count_core(const exa_contact_chunk *c, pairs *p, uint64_t *bits) {
+static exa_status count_core(const exa_contact_chunk *c, pairs *p, uint32_t *at) {
     const exa_coord *shape = c->box.shape, *core = c->core.shape;
     const size_t step[3] = {(size_t)(shape[1] * shape[2]), (size_t)shape[2], 1};
     const size_t along = (size_t)(core[2] < shape[2] ? core[2] : core[2] - 1); /* faces across x in a row */
@@ -80,8 +90,8 @@ static exa_status count_core(const exa_contact_chunk *c, pairs *p, uint64_t *bit
                                  along};
             for (int axis = 0; axis < 3; axis++) {
                 if (n[axis] == 0) continue;
-                exa_contact_row(c->isa, row, row + step[axis], n[axis], bits);
-                EXA_TRY(count_row(p, bits, EXA_CONTACT_ROW_WORDS(n[axis]), row, row + step[axis], axis));
+                EXA_TRY(count_row(p, at, exa_contact_row_list(c->isa, row, row + step[axis], n[axis], at), row,
+                                  row + step[axis], axis));
             }
         }
     }
@@ -97,34 +107,39 @@ static int by_pair(const void *a, const void *b) {
 
 static exa_status take_list(const pairs *p, const exa_segid *ids, exa_contact **list, size_t *count) {
     exa_contact *made;
-    size_t n = 0;
 
     EXA_TRY(exa_alloc(p->count, sizeof *made, "the contacts of a chunk", &made));
-    for (size_t s = 0; s < p->slots; s++) {
-        const pair *from = &p->slot[s];
-        exa_segid a = ids[from->key >> 32], b = ids[(uint32_t)from->key];
-        if (!from->key) continue;
-        made[n] = (exa_contact){.a = a < b ? a : b, .b = a < b ? b : a};
-        memcpy(made[n++].faces, from->faces, sizeof from->faces);
+    for (size_t i = 1; i < p->count; i++) {
+        exa_segid a = ids[p->key[i] >> 32], b = ids[(uint32_t)p->key[i]];
+        made[i - 1] = (exa_contact){.a = a < b ? a : b, .b = a < b ? b : a};
+        memcpy(made[i - 1].faces, p->faces[i], sizeof p->faces[i]);
     }
-    if (n) qsort(made, n, sizeof *made, by_pair);
+    *count = p->count - 1;
+    if (*count) qsort(made, *count, sizeof *made, by_pair);
     *list = made;
-    *count = n;
     return EXA_OK;
 }
 
 exa_status exa_contact_count(const exa_contact_chunk *chunk, exa_contact **list, size_t *count) {
-    pairs p = {.slots = FIRST_SLOTS};
-    uint64_t *bits = NULL;
-    exa_status st = EXA_OK;
+    pairs *p = NULL;
+    uint32_t *at = NULL;
+    exa_status st;
 
-    EXA_GOTO(done, exa_calloc(p.slots, sizeof *p.slot, "pairs of segments", &p.slot));
-    EXA_GOTO(done, exa_alloc(EXA_CONTACT_ROW_WORDS((size_t)chunk->box.shape[2]), sizeof *bits, "a row", &bits));
-    EXA_GOTO(done, count_core(chunk, &p, bits));
-    st = take_list(&p, chunk->ids, list, count);
+    EXA_GOTO(done, exa_calloc(1, sizeof *p, "pairs of segments", &p));
+    p->slots = FIRST_SLOTS;
+    EXA_GOTO(done, exa_calloc(p->slots, sizeof *p->slot, "pairs of segments", &p->slot));
+    EXA_GOTO(done, add_pair(p, 0)); /* number 0: none */
+    EXA_GOTO(done, exa_alloc((size_t)chunk->box.shape[2] + 64, sizeof *at, "a row", &at));
+    EXA_GOTO(done, count_core(chunk, p, at));
+    st = take_list(p, chunk->ids, list, count);
 done:
-    free(p.slot);
-    free(bits);
+    if (p) {
+        free(p->slot);
+        free(p->key);
+        free(p->faces);
+    }
+    free(p);
+    free(at);
     return st;
 }
 

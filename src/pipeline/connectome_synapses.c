@@ -285,8 +285,8 @@ static void report(const exa_connectome_work *w) {
     if (2 * w->states[EXA_SYNAPSE_WAS_OUTSIDE] > w->rows)
         EXA_WARN("most positions are outside the segmentation: are units, voxel size and axis order what the table "
                  "has?");
-    if (w->differing)
-        EXA_WARN("synapses: in %llu rows the table names another segment than the segmentation has there; the "
+    if (w->differing) /* of course, if the table was made with another segmentation */
+        EXA_INFO("synapses: in %llu rows the table names another segment than the segmentation has there; the "
                  "segmentation counts",
                  (unsigned long long)w->differing);
 }

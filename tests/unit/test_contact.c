@@ -262,7 +262,7 @@ static void whole_and_cut(void **state) {
 
 static void rows(void **state) {
     static const exa_isa isas[] = {EXA_ISA_PORTABLE, EXA_ISA_AVX2, EXA_ISA_AVX512};
-    uint32_t a[400], b[400];
+    uint32_t a[400], b[400], at[400 + 64];
     uint64_t seed = 5, bits[7], ids[400];
     (void)state;
     for (int round = 0; round < 300; round++) {
@@ -277,6 +277,10 @@ static void rows(void **state) {
             exa_contact_row(isas[k], a, b, n, bits);
             for (size_t i = 0; i < (n + 63) / 64 * 64; i++)
                 assert_int_equal(bits[i / 64] >> (i % 64) & 1, i < n && a[i] != b[i] && a[i] && b[i]);
+            size_t listed = exa_contact_row_list(isas[k], a, b, n, at), next = 0;
+            for (size_t i = 0; i < n; i++)
+                if (bits[i / 64] >> (i % 64) & 1) assert_true(next < listed && at[next++] == i);
+            assert_int_equal(next, listed);
             exa_contact_row_change(isas[k], ids, n, bits);
             for (size_t i = 0; i < (n + 63) / 64 * 64; i++)
                 assert_int_equal(bits[i / 64] >> (i % 64) & 1, i > 0 && i < n && ids[i] != ids[i - 1]);
