@@ -123,8 +123,13 @@ static void draw_communities(exa_svg *svg, const exa_circuit *c) {
 static void draw_scale(exa_svg *svg, double least, double most, bool binned) {
     double y = TOP + SIDE + 40;
 
-    exa_svg_label(svg, LEFT, y + 11, "soft", "start", "%s", binned ? "share of pairs connected" : "connected");
-    if (!binned) return;
+    if (!binned) {
+        exa_json_text_add(&svg->text, "<rect class=\"l%d\" x=\"%d\" y=\"%.1f\" width=\"13\" height=\"13\"/>\n",
+                          EXA_SVG_LEVELS, LEFT, y);
+        exa_svg_label(svg, LEFT + 20, y + 11, "soft", "start", "connected");
+        return;
+    }
+    exa_svg_label(svg, LEFT, y + 11, "soft", "start", "share of pairs connected");
     for (int level = 1; level <= EXA_SVG_LEVELS; level++)
         exa_json_text_add(&svg->text, "<rect class=\"l%d\" x=\"%d\" y=\"%.1f\" width=\"34\" height=\"13\"/>\n",
                           level, LEFT + 232 + 34 * (level - 1), y);

@@ -71,7 +71,9 @@ static void draw_axis(exa_svg *svg, double most, double bottom) {
         for (int sign = ticks[i] > 0 ? -1 : 1; sign <= 1; sign += 2) {
             double x = place(sign * ticks[i], most);
             exa_svg_line(svg, x, TOP - 22, x, bottom, ticks[i] == 0 ? "axis" : "grid");
-            exa_svg_label(svg, x, bottom + 18, "soft number", "middle", "%g", sign * ticks[i]);
+            if (ticks[i] < 1000) exa_svg_label(svg, x, bottom + 18, "soft number", "middle", "%g", sign * ticks[i]);
+            if (ticks[i] >= 1000)
+                exa_svg_label(svg, x, bottom + 18, "soft number", "middle", "%gk", sign * ticks[i] / 1000);
         }
     }
     exa_svg_label(svg, (AXIS_LEFT + AXIS_RIGHT) / 2.0, bottom + 42, "ink", "middle",

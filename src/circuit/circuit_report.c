@@ -171,8 +171,9 @@ static void print_distance(const exa_circuit *c, exa_json_text *t) {
 static void print_null_line(const exa_null_summary *s, const char *name, exa_json_text *t) {
     char mean[32], sd[32], z[32], p[32], own[32];
 
-    exa_json_text_add(t, "  %-24s %12s %12s %11s %10s %9s\n", name, real(s->observed, own), real(s->mean, mean),
-                      real(s->sd, sd), isnan(s->z) ? "NA" : (snprintf(z, sizeof z, "%.2f", s->z), z),
+    snprintf(own, sizeof own, isnan(s->observed) ? "NA" : fabs(s->observed) >= 1e5 ? "%.11g" : "%.6g", s->observed);
+    exa_json_text_add(t, "  %-24s %12s %12s %11s %10s %9s\n", name, own, real(s->mean, mean), real(s->sd, sd),
+                      isnan(s->z) ? "NA" : (snprintf(z, sizeof z, "%.2f", s->z), z),
                       isnan(s->p) ? "NA" : (snprintf(p, sizeof p, "%.4f", s->p), p));
 }
 

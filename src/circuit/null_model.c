@@ -17,18 +17,24 @@ const char *const exa_null_model_keeps[EXA_NULL_MODELS] = {
 
 /* ---- a set of connections ------------------------------------------------------------------------------------ */
 
+enum { BIT_NODES = 16384 }; /* up to so many a bit for each pair takes 32 MiB at most, and is the fastest set */
+
 typedef struct edge_set {
-    uint64_t *slot; /* owned; pre << 32 | post, plus 1; 0 = free */
-    size_t mask;
+    uint64_t *slot; /* owned; pre << 32 | post, plus 1; 0 = free. Or, where `bits`, a bit for each ordered pair */
+    size_t mask;    /* slots - 1; where `bits`, the nodes */
+    bool bits;
 } edge_set;
 
 static uint64_t key_of(uint32_t pre, uint32_t post) {
     return ((uint64_t)pre << 32 | post) + 1;
 }
 
-static exa_status set_create(size_t count, edge_set *s) {
+static exa_status set_create(uint32_t nodes, size_t count, edge_set *s) {
     size_t slots = 64;
 
+    s->bits = nodes <= BIT_NODES;
+    s->mask = nodes;
+    if (s->bits) return exa_calloc(((size_t)nodes * nodes + 63) / 64, 8, "a set of connections", &s->slot);
     while (slots < 2 * count) slots *= 2;
     s->mask = slots - 1;
     return exa_calloc(slots, sizeof *s->slot, "a set of connections", &s->slot);
@@ -41,17 +47,26 @@ static size_t find(const edge_set *s, uint64_t key) {
 }
 
 static bool has(const edge_set *s, uint32_t pre, uint32_t post) {
+    size_t bit = pre * s->mask + post;
+
+    if (s->bits) return s->slot[bit / 64] >> (bit % 64) & 1;
     return s->slot[find(s, key_of(pre, post))] != 0;
 }
 
 static void add(edge_set *s, uint32_t pre, uint32_t post) {
     uint64_t key = key_of(pre, post);
-    s->slot[find(s, key)] = key;
+    size_t bit = pre * s->mask + post;
+
+    if (s->bits) {
+        s->slot[bit / 64] |= (uint64_t)1 << (bit % 64);
+    } else {
+        s->slot[find(s, key)] = key;
+    }
 }
 
 /* What follows without a gap moves up where it may (Knuth 6.4, algorithm R). */
-static void take_out(edge_set *s, uint32_t pre, uint32_t post) {
-    size_t hole = find(s, key_of(pre, post)), i = hole;
+static void take_out_key(edge_set *s, uint64_t key) {
+    size_t hole = find(s, key), i = hole;
 
     for (;;) {
         i = (i + 1) & s->mask;
@@ -62,6 +77,16 @@ static void take_out(edge_set *s, uint32_t pre, uint32_t post) {
         hole = i;
     }
     s->slot[hole] = 0;
+}
+
+static void take_out(edge_set *s, uint32_t pre, uint32_t post) {
+    size_t bit = pre * s->mask + post;
+
+    if (s->bits) {
+        s->slot[bit / 64] &= ~((uint64_t)1 << (bit % 64));
+    } else {
+        take_out_key(s, key_of(pre, post));
+    }
 }
 
 /* ---- swapping ------------------------------------------------------------------------------------------------ */
@@ -166,7 +191,7 @@ static exa_status fill(swapping *s, bool split) {
     const exa_graph *g = s->g;
 
     EXA_TRY(exa_alloc(g->edges, sizeof *s->edges, "swapping connections", &s->edges));
-    EXA_TRY(set_create(g->edges, &s->set));
+    EXA_TRY(set_create(g->nodes, g->edges, &s->set));
     for (int want_pairs = 0; want_pairs < 2; want_pairs++) {
         for (uint32_t v = 0; v < g->nodes; v++) {
             for (uint64_t i = g->begin[v]; i < g->begin[v + 1]; i++) {
@@ -227,7 +252,7 @@ static exa_status erdos_renyi(const exa_graph *g, uint64_t seed, uint64_t stream
     exa_status st;
 
     EXA_GOTO(done, exa_alloc(g->edges, sizeof *edges, "random connections", &edges));
-    EXA_GOTO(done, set_create(g->edges, &set));
+    EXA_GOTO(done, set_create(g->nodes, g->edges, &set));
     for (uint64_t t = 0; n < wanted; t++) {
         uint64_t bits[2];
         exa_philox(seed, stream, t, bits);

@@ -242,6 +242,45 @@ static void null_models(void **state) {
     exa_graph_destroy(&g);
 }
 
+/* Beyond some nodes connections are kept in a hash table instead of a bit each: the same promises. */
+static void null_models_of_many_nodes(void **state) {
+    enum { NODES = 20000, EDGES = 60000 };
+    const exa_null_options o = {.swaps = 10, .seed = 2};
+    exa_graph_edge *edges = malloc(EDGES * sizeof *edges);
+    uint64_t seed = 9, *in = calloc(2 * NODES, sizeof *in);
+    exa_graph g, r;
+    (void)state;
+    assert_true(edges && in);
+    for (int i = 0; i < EDGES; i += 2) {
+        uint32_t a = (uint32_t)(test_random(&seed) % NODES), b = (uint32_t)(test_random(&seed) % NODES);
+        edges[i] = (exa_graph_edge){a, b, 1};
+        edges[i + 1] = (exa_graph_edge){i % 6 ? a : b, i % 6 ? (b + 1) % NODES : a, 1};
+    }
+    assert_ok(exa_graph_build(NODES, edges, EDGES, &g));
+    for (int m = 0; m < EXA_NULL_DISTANCE; m++) {
+        uint64_t same = 0;
+        assert_ok(exa_null_make(&g, (exa_null_model)m, &o, 1, &r, NULL));
+        assert_int_equal(r.edges, g.edges); /* no pair twice, none lost */
+        memset(in, 0, 2 * NODES * sizeof *in);
+        for (uint32_t v = 0; v < NODES; v++) {
+            for (uint64_t i = r.begin[v]; i < r.begin[v + 1]; i++) {
+                in[r.target[i]]++;
+                same += edge(&g, v, r.target[i]);
+            }
+            for (uint64_t i = g.begin[v]; i < g.begin[v + 1]; i++) in[NODES + g.target[i]]++;
+            if (m == EXA_NULL_ERDOS_RENYI) continue;
+            assert_int_equal(r.begin[v + 1] - r.begin[v], g.begin[v + 1] - g.begin[v]);
+            if (m == EXA_NULL_MUTUAL) assert_int_equal(mutual_of(&r, v), mutual_of(&g, v));
+        }
+        if (m != EXA_NULL_ERDOS_RENYI) assert_memory_equal(in, in + NODES, NODES * sizeof *in);
+        assert_true(same < g.edges / 20);
+        exa_graph_destroy(&r);
+    }
+    exa_graph_destroy(&g);
+    free(edges);
+    free(in);
+}
+
 static int ascending(const void *a, const void *b) {
     double x = *(const double *)a, y = *(const double *)b;
     return (x > y) - (x < y);
@@ -360,9 +399,15 @@ static void degrees(void **state) {
 }
 
 int main(void) {
-    const struct CMUnitTest tests[] = {
-        cmocka_unit_test(components_and_paths), cmocka_unit_test(sampled_paths), cmocka_unit_test(cores),
-        cmocka_unit_test(rich_clubs),           cmocka_unit_test(communities),   cmocka_unit_test(null_models),
-        cmocka_unit_test(lengths_kept),         cmocka_unit_test(scores),        cmocka_unit_test(degrees)};
+    const struct CMUnitTest tests[] = {cmocka_unit_test(components_and_paths),
+                                       cmocka_unit_test(sampled_paths),
+                                       cmocka_unit_test(cores),
+                                       cmocka_unit_test(rich_clubs),
+                                       cmocka_unit_test(communities),
+                                       cmocka_unit_test(null_models),
+                                       cmocka_unit_test(null_models_of_many_nodes),
+                                       cmocka_unit_test(lengths_kept),
+                                       cmocka_unit_test(scores),
+                                       cmocka_unit_test(degrees)};
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
