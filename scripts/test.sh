@@ -3,7 +3,7 @@
 #   scripts/test.sh              all labels; then most again under ASan + UBSan (CMakePresets.json says without which, for
 #                                their time); then a short fuzz
 #   scripts/test.sh --quick      only the first part
-#   scripts/test.sh -L LABEL     one label of the first part: unit, cli, mpi, fault, slurm, python
+#   scripts/test.sh -L LABEL     one label of the first part: unit, cuda, gpu, cli, mpi, fault, slurm, python
 # The real data are found through EXACONN_DATA_DIR (default ../shared/data); what needs them skips aloud elsewhere. So
 # does what needs Python packages where there is no network; nothing else needs one.
 set -euo pipefail
