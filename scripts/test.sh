@@ -10,7 +10,7 @@
 # does what needs Python packages where there is no network; nothing else needs one.
 set -euo pipefail
 cd "$(dirname "$0")/.."
-quick=0 label=() sanitized=asan fuzz_seconds=12
+quick=0 label=() sanitized=asan fuzz_seconds=8
 while [ $# -gt 0 ]; do
     case "$1" in
         --quick) quick=1; shift ;;

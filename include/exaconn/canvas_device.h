@@ -12,6 +12,7 @@
 #include "exaconn/canvas_gpu.h"
 #include "exaconn/device_net.h"
 #include "exaconn/ffn_model.h"
+#include "exaconn/pool.h"
 
 #ifdef __cplusplus
 extern "C" {
@@ -43,6 +44,10 @@ exa_status exa_canvas_device_create(const exa_ffn_model *model, const exa_canvas
 void exa_canvas_device_destroy(exa_canvas_device **device);
 
 int exa_canvas_device_slots(const exa_canvas_device *device);
+
+/* exa_ffn_device_net_check of the networks in it: one step against the CPU's. */
+exa_status exa_canvas_device_check(exa_canvas_device *device, const exa_ffn_model *model, exa_pool *pool,
+                                   double *largest);
 
 /* What decides the last bits of the logits: "fp16 mma, ..."; borrowed. */
 const char *exa_canvas_device_description(const exa_canvas_device *device);

@@ -4,6 +4,7 @@
 
 #include "exaconn/device_net.h"
 #include "exaconn/ffn_model.h"
+#include "exaconn/pool.h"
 
 #ifdef __cplusplus
 extern "C" {
@@ -14,6 +15,12 @@ exa_status exa_ffn_device_net_memory(const exa_ffn_model *model, const exa_devic
                                      uint64_t *bytes);
 exa_status exa_ffn_device_net_create(const exa_ffn_model *model, const exa_device_net_options *options,
                                      exa_device_net **out);
+
+/* One made-up step by `net` (and `wider`, may be NULL: exa_device_net_infer) and by the CPU's network on `pool`.
+ * EXA_ERR_DEVICE if they differ by more than the precision explains: driver, compiler or GPU are then not to be
+ * believed. *largest: the largest difference of a logit. Takes a CPU step's time. */
+exa_status exa_ffn_device_net_check(const exa_ffn_model *model, exa_device_net *net, exa_device_net *wider,
+                                    exa_net_precision precision, exa_pool *pool, double *largest);
 
 #ifdef __cplusplus
 }

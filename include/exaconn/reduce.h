@@ -1,10 +1,10 @@
 /* Records moved among the ranks, and sums of them by key.
  *
- * A record is any plain struct of a fixed size. For exa_reduce_by_key it begins with its key, one uint64 or two: the
- * neuron a statistic belongs to, the pair a connection joins. What is summed merges in the node first, so that each node
- * sends a key once; then every rank gets its range of keys. No rank ever holds the whole, and the records of rank
- * 0, 1, ... one after the other are sorted by key. As combining is associative and commutative (integers, minima,
- * maxima), the result is the same for any number of ranks and nodes.
+ * A record is any plain struct of a fixed size. For exa_reduce_by_key it begins with its key, one uint64 or two:
+ * the neuron a statistic belongs to, the pair a connection joins. What is summed merges in the node first, so that
+ * each node sends a key once; then every rank gets its range of keys. No rank ever holds the whole, and the records
+ * of rank 0, 1, ... one after the other are sorted by key. As combining is associative and commutative (integers,
+ * minima, maxima), the result is the same for any number of ranks and nodes.
  */
 #ifndef EXACONN_REDUCE_H
 #define EXACONN_REDUCE_H

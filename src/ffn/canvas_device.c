@@ -171,6 +171,14 @@ int exa_canvas_device_slots(const exa_canvas_device *d) {
     return d->options.slots;
 }
 
+exa_status exa_canvas_device_check(exa_canvas_device *d, const exa_ffn_model *model, exa_pool *pool,
+                                   double *largest) {
+    *largest = 0;
+    if (!d->net) return EXA_OK; /* a network of a test */
+    EXA_TRY(exa_ffn_device_net_check(model, d->net, d->wider, d->options.precision, pool, largest));
+    return d->wider ? exa_ffn_device_net_check(model, d->wider, NULL, EXA_NET_FP32, pool, &(double){0}) : EXA_OK;
+}
+
 const char *exa_canvas_device_description(const exa_canvas_device *d) {
     return d->net ? exa_device_net_description(d->net) : "a network of a test";
 }

@@ -1,6 +1,11 @@
 /* From the network as it is stored to the network on a GPU. */
 #include "exaconn/ffn_device_net.h"
 
+#include "exaconn/ffn_net.h"
+
+#include <math.h>
+#include <stdlib.h>
+
 typedef struct tensors {
     const float *weights[2 * EXA_FFN_MAX_DEPTH + 1], *biases[2 * EXA_FFN_MAX_DEPTH + 1];
 } tensors;
@@ -40,4 +45,70 @@ exa_status exa_ffn_device_net_create(const exa_ffn_model *model, const exa_devic
     exa_device_net_spec spec;
     EXA_TRY(describe(model, &t, &spec));
     return exa_device_net_create(&spec, options, out);
+}
+
+/* ---- whether the device is to be believed ---------------------------------------------------------------------
+ */
+
+/* Image and seed as in the middle of a flood, without any file: waves, and a ball of high logits in unset voxels.
+ */
+static void make_up(const exa_ffn_model *model, float *image, float *seed) {
+    const int64_t *f = model->fov;
+    size_t i = 0;
+
+    for (int64_t z = 0; z < f[0]; z++) {
+        for (int64_t y = 0; y < f[1]; y++) {
+            for (int64_t x = 0; x < f[2]; x++, i++) {
+                double dz = (double)(2 * z - f[0]) / (double)f[0], dy = (double)(2 * y - f[1]) / (double)f[1],
+                       dx = (double)(2 * x - f[2]) / (double)f[2];
+                image[i] = (float)(1.5 * sin(0.9 * (double)z + 0.3 * (double)y) * cos(0.7 * (double)x));
+                seed[i] = (float)(dz * dz + dy * dy + dx * dx < 0.5 ? 2.9 - 2 * dx : -2.9);
+            }
+        }
+    }
+}
+
+/* The largest difference between two answers, and the largest change that the network made to the seed; not a
+ * number is infinitely far. */
+static void compare(const float *seed, const float *here, const float *there, size_t voxels, double *largest,
+                    double *scale) {
+    *largest = *scale = 0;
+    for (size_t i = 0; i < voxels; i++) {
+        double difference = fabs((double)here[i] - (double)there[i]),
+               change = fabs((double)here[i] - (double)seed[i]);
+        if (!(difference < INFINITY)) difference = INFINITY;
+        if (difference > *largest) *largest = difference;
+        if (change > *scale) *scale = change;
+    }
+}
+
+exa_status exa_ffn_device_net_check(const exa_ffn_model *model, exa_device_net *net, exa_device_net *wider,
+                                    exa_net_precision precision, exa_pool *pool, double *largest) {
+    /* About ten times what was seen of each precision on the published network (docs/performance.md, FFN). */
+    const double tolerance = precision == EXA_NET_FP32 ? 1e-4 : 0.05;
+    const size_t voxels = (size_t)(model->fov[0] * model->fov[1] * model->fov[2]);
+    float *image = NULL, *seed, *here, *there;
+    exa_ffn_net *cpu = NULL;
+    double scale;
+    exa_status st;
+
+    EXA_TRY(exa_alloc(4 * voxels, sizeof *image, "a step that checks the GPU", &image));
+    seed = image + voxels;
+    here = seed + voxels;
+    there = here + voxels;
+    make_up(model, image, seed);
+    EXA_GOTO(done, exa_ffn_net_create(model, EXA_FFN_KERNEL_AUTO, EXA_ISA_AUTO, pool, &cpu));
+    EXA_GOTO(done, exa_ffn_net_infer(cpu, 1, (const float *[]){image}, (const float *[]){seed}, &here));
+    EXA_GOTO(done,
+             exa_device_net_infer(net, wider, 1, (const float *[]){image}, (const float *[]){seed}, &there, NULL));
+    compare(seed, here, there, voxels, largest, &scale);
+    EXA_CHECK_GOTO(
+        done, *largest <= tolerance * fmax(1, scale), EXA_ERR_DEVICE,
+        "the GPU's network step (%s) differs from the CPU's by %g in a logit, of changes up to %g. Hint: "
+        "\"compute\": {\"backend\": \"cpu\"}, and please report GPU, driver and `exaconn --version --json`",
+        exa_device_net_description(net), *largest, scale);
+done:
+    exa_ffn_net_destroy(&cpu);
+    free(image);
+    return st;
 }

@@ -71,11 +71,14 @@ static exa_status start_device(exa_run_work *w) {
     exa_canvas_device_options o = exa_plan_device_options(w->job, &w->inputs, &w->grid, w->plan.canvases);
     const exa_placement *p = &w->placement;
     char slot[32], have[32];
+    double largest;
 
     o.device = p->device;
     EXA_TRY(exa_canvas_device_create(w->inputs.model, &o, &w->floods));
+    EXA_TRY(exa_canvas_device_check(w->floods, w->inputs.model, w->pool, &largest));
     EXA_INFO("backend: cuda, GPU %d (%s, %s)%s%s; %d rank%s on it", p->device, p->facts.name, p->facts.pci,
              *p->cores ? ", cores beside it: " : "", p->cores, p->sharers, p->sharers == 1 ? "" : "s");
+    EXA_INFO("GPU checked: a network step differs from the CPU's by at most %.2g in a logit", largest);
     EXA_INFO("GPU memory: %d canvas%s of %s in %s", w->plan.canvases, w->plan.canvases == 1 ? "" : "es",
              exa_format_bytes((double)w->plan.device_slot_bytes, slot),
              exa_format_bytes((double)w->device.memory_bytes, have));

@@ -45,6 +45,11 @@ check "stopped by the signal, or done ($code)" test "$code" -eq 5 -o "$code" -eq
 expect 0 'done in|complete' -- "$EMULATED" run "$work/part/job.json"
 same "$work/part" "interrupted"
 
+# A GPU that computes something else is not believed, also where the choice was ours.
+small_job "$work/wrong" "$map" '"compute": {"threads": 1}'
+expect 1 'differs from the CPU.s by 1 in a logit' 'hint: "compute"' -- env EXACONN_TEST_WRONG=1 "$EMULATED" run "$work/wrong/job.json"
+check "nothing was segmented" test ! -e "$work/wrong/run/segmentation.h5" -a ! -e "$work/wrong/run/summary.json"
+
 # A GPU that fails: alone, the run ends with what is finished, and the same command goes on.
 small_job "$work/lost" "$chunks" "$map" "$skip" '"compute": {"threads": 1, "backend": "cuda", "canvases": 1}'
 expect 1 'fallen off the bus' -- env EXACONN_TEST_LOSE=2 "$EMULATED" run "$work/lost/job.json"

@@ -1,5 +1,5 @@
-/* libFuzzer harness of the edge list reader: the first byte chooses options, the rest is the table. What is read has to
- * be a graph: rows in order, no self-connections, every weight positive, and a census that adds up. */
+/* libFuzzer harness of the edge list reader: the first byte chooses options, the rest is the table. What is read
+ * has to be a graph: rows in order, no self-connections, every weight positive, and a census that adds up. */
 #include "exaconn/edge_list.h"
 #include "exaconn/triad.h"
 

@@ -1,9 +1,9 @@
 #!/usr/bin/env bash
-# Runs every fuzz harness for a moment:  tests/fuzz/smoke.sh [SECONDS]     (default 12 each)
+# Runs every fuzz harness for a moment:  tests/fuzz/smoke.sh [SECONDS]     (default 8 each)
 # A finding stops it with the input that made it, under build/fuzz/findings/. Skips aloud without clang's libFuzzer.
 set -euo pipefail
 cd "$(dirname "$0")/../.."
-seconds=${1:-12}
+seconds=${1:-8}
 if ! echo 'int LLVMFuzzerTestOneInput(const char *d, unsigned long n) { (void)d; (void)n; return 0; }' |
      clang -x c -fsanitize=fuzzer,address - -o /dev/null 2>/dev/null; then
     echo "SKIP: no clang with libFuzzer here (Debian: clang and libclang-rt-14-dev); nothing was fuzzed" >&2
