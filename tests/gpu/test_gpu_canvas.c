@@ -1,7 +1,7 @@
-/* On a real GPU: canvases flooded there, against the CPU's canvas fed with the logits of the same network on the same
- * GPU, one field of view at a time. Attempts, counters, labels and seeds must be the same to the last bit, in each
- * precision, whatever else is in the batch. Without a GPU it is skipped, aloud. EXACONN_TEST_SMALL=1: less of it, for
- * compute-sanitizer. */
+/* On a real GPU: canvases flooded there, against the CPU's canvas fed with the logits of the same network on the
+ * same GPU, one field of view at a time. Attempts, counters, labels and seeds must be the same to the last bit, in
+ * each precision, whatever else is in the batch. Without a GPU it is skipped, aloud. EXACONN_TEST_SMALL=1: less of
+ * it, for compute-sanitizer. */
 #include "test_util.h"
 #include "golden.h"
 #include "golden_model.h"
@@ -25,7 +25,8 @@ static bool has_precision(exa_net_precision precision) {
     return precision == EXA_NET_FP32 || (exa_device_get(0, &d) == EXA_OK && d.major >= 8);
 }
 
-/* ---- a network whose floods spread ----------------------------------------------------------------------------- */
+/* ---- a network whose floods spread -----------------------------------------------------------------------------
+ */
 
 static exa_ffn_model *make_model(const exa_coord fov[3], const exa_coord deltas[3], int depth, int features) {
     exa_ffn_model *model;
@@ -73,7 +74,8 @@ static int64_t flood_with(exa_canvas *canvas, exa_device_net *net, exa_device_ne
     return exa_canvas_get_counters(canvas)->steps;
 }
 
-/* ---- several canvases at a time -------------------------------------------------------------------------------- */
+/* ---- several canvases at a time --------------------------------------------------------------------------------
+ */
 
 enum { MEMBERS = 5 };
 
@@ -119,11 +121,12 @@ static void compare(exa_net_precision precision) {
     int64_t steps = 0;
 
     for (int k = 0; k < members; k++) {
-        make_scene(&s[k], k == 0 ? 40 : 28 + k, 38 - k, 36 + k % 3, (uint64_t)k + 20);
+        const exa_coord less =
+            small() ? 20 : 0; /* a flood is always finished, so only a small canvas has few steps */
+        make_scene(&s[k], (k == 0 ? 40 : 34 + k) - less, 38 - k - less, 36 + k % 3 - less, (uint64_t)k + 20);
         memcpy(s[k].options.fov, fov, sizeof fov);
         memcpy(s[k].options.deltas, deltas, sizeof deltas);
         s[k].options.probability_map = k % 2;
-        if (small()) s[k].options.max_steps = 10;
         cpu[k] = start(&s[k], false);
         gpu[k] = start(&s[k], true);
         steps += flood_with(cpu[k], net, exact);
@@ -145,7 +148,7 @@ static void compare(exa_net_precision precision) {
     }
     printf("  %s: %d canvases on 3 slots, %lld steps, the same\n", exa_net_precision_name(precision), members,
            (long long)steps);
-    assert_true(steps > (small() ? 4 : 100));
+    assert_true(steps > (small() ? 0 : 100));
     exa_canvas_device_destroy(&device);
     exa_device_net_destroy(&net);
     exa_device_net_destroy(&exact);
@@ -158,7 +161,8 @@ static void test_canvases(void **state) {
         if (has_precision((exa_net_precision)p)) compare((exa_net_precision)p);
 }
 
-/* ---- seeds ----------------------------------------------------------------------------------------------------- */
+/* ---- seeds -----------------------------------------------------------------------------------------------------
+ */
 
 static void compare_seeds(exa_canvas_device *device, const exa_image *image, const exa_coord fov[3]) {
     exa_seed_list cpu, gpu;
