@@ -121,11 +121,12 @@ static void compare(exa_net_precision precision) {
     int64_t steps = 0;
 
     for (int k = 0; k < members; k++) {
-        make_scene(&s[k], k == 0 ? 40 : 28 + k, 38 - k, 36 + k % 3, (uint64_t)k + 20);
+        const exa_coord less =
+            small() ? 20 : 0; /* a flood is always finished, so only a small canvas has few steps */
+        make_scene(&s[k], (k == 0 ? 40 : 34 + k) - less, 38 - k - less, 36 + k % 3 - less, (uint64_t)k + 20);
         memcpy(s[k].options.fov, fov, sizeof fov);
         memcpy(s[k].options.deltas, deltas, sizeof deltas);
         s[k].options.probability_map = k % 2;
-        if (small()) s[k].options.max_steps = 10;
         cpu[k] = start(&s[k], false);
         gpu[k] = start(&s[k], true);
         steps += flood_with(cpu[k], net, exact);
@@ -147,7 +148,7 @@ static void compare(exa_net_precision precision) {
     }
     printf("  %s: %d canvases on 3 slots, %lld steps, the same\n", exa_net_precision_name(precision), members,
            (long long)steps);
-    assert_true(steps > (small() ? 4 : 100));
+    assert_true(steps > (small() ? 0 : 100));
     exa_canvas_device_destroy(&device);
     exa_device_net_destroy(&net);
     exa_device_net_destroy(&exact);
