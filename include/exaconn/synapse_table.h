@@ -76,6 +76,9 @@ exa_status exa_synapse_table_open_stream(FILE *stream, const char *origin, const
 bool exa_synapse_table_has_points(const exa_synapse_table *table);
 exa_synapse_units exa_synapse_table_units(const exa_synapse_table *table);
 
+/* zyx nm of the voxels it counts in, as the file itself says (exaconn-hdf5); 0 where it does not. Borrowed. */
+const double *exa_synapse_table_voxel_size_nm(const exa_synapse_table *table);
+
 /* The next row; *end is true, and `row` untouched, after the last one. */
 exa_status exa_synapse_table_next(exa_synapse_table *table, exa_synapse_row *row, bool *end);
 

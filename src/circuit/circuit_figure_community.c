@@ -153,7 +153,7 @@ exa_status exa_figure_communities(const exa_circuit *c, const char *folder) {
     snprintf(subtitle, sizeof subtitle,
              "%u neurons in %u communities, modularity %.3f; rows presynaptic, columns "
              "postsynaptic",
-             c->degrees.nodes, c->communities.count, c->modularity);
+             c->degrees.nodes, c->communities.count, isnan(c->modularity) ? 0 : c->modularity);
     exa_svg_begin(&svg, LEFT + SIDE + 110, TOP + SIDE + 76, "Connections by community", subtitle);
     draw_cells(&svg, &m, least, most);
     draw_communities(&svg, c);

@@ -66,7 +66,7 @@ exa_status exa_figure_distance(const exa_circuit *c, const char *folder) {
 
     snprintf(subtitle, sizeof subtitle,
              "%u neurons, all pairs; lines are standard errors; mean length of a connection %.3g um",
-             c->degrees.nodes, c->distance.mean_nm / 1000);
+             c->degrees.nodes, isnan(c->distance.mean_nm) ? 0 : c->distance.mean_nm / 1000);
     exa_svg_begin(&svg, 930, 470, "Distance", subtitle);
     draw_chance(&svg, &c->distance);
     draw_weight(&svg, &c->distance);

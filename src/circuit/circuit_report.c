@@ -49,6 +49,7 @@ static void print_shares(const exa_circuit *c, const exa_circuit_source *s, exa_
     double sum = 0;
 
     for (int i = 0; i < s->options->share_count; i++) sum += c->list->share_sum[i];
+    if (sum == 0) sum = 1; /* shares of nothing are 0 */
     for (int i = 0; i < s->options->share_count; i++)
         exa_json_text_add(t, "  column %-20s %.15g, %.1f %% of these columns (self-connections included)\n",
                           s->options->shares[i], c->list->share_sum[i], 100 * c->list->share_sum[i] / sum);

@@ -136,7 +136,7 @@ static exa_status make_replicas(comparison *c, exa_pool *pool) {
 /* ---- summaries ----------------------------------------------------------------------------------------------- */
 
 static void summarise(const comparison *c, int statistic, double observed, exa_null_summary *out) {
-    double sum = 0, squares = 0;
+    double sum = 0, squares = 0, least = INFINITY, most = -INFINITY;
     uint32_t n = 0, below = 0, above = 0;
 
     *out = (exa_null_summary){observed, NAN, NAN, NAN, NAN, 0};
@@ -144,6 +144,8 @@ static void summarise(const comparison *c, int statistic, double observed, exa_n
         double x = c->table[i * EXA_STATISTICS + (size_t)statistic];
         if (isnan(x)) continue;
         sum += x;
+        least = fmin(least, x);
+        most = fmax(most, x);
         n++;
         below += x <= observed;
         above += x >= observed;
@@ -156,8 +158,7 @@ static void summarise(const comparison *c, int statistic, double observed, exa_n
         if (!isnan(x)) squares += x * x;
     }
     if (n > 1) out->sd = sqrt(squares / (n - 1));
-    /* equal numbers whose mean was rounded are no spread */
-    if (out->sd <= 1e-12 * fabs(out->mean)) out->sd = 0;
+    if (least == most) out->sd = 0; /* a rounded mean is no spread */
     if (out->sd > 0) out->z = (observed - out->mean) / out->sd;
     out->p = fmin(1, 2.0 * (1 + (below < above ? below : above)) / (1.0 + n));
 }

@@ -11,10 +11,10 @@ enum { BLOCK = 1 << 14 };
 typedef struct reader {
     exa_column_file *file; /* owned */
     uint64_t rows, at;     /* of all; next one */
-    bool ids, points, synapses;
+    bool ids, points, synapses, kinds;
     exa_segid *pre, *post; /* owned; of the block that `at` is in */
     double (*pre_at)[3], (*post_at)[3];
-    uint64_t *count;
+    uint64_t *count, *kind;
 } reader;
 
 /* Whether the column is there; all that are have as many rows. */
@@ -64,6 +64,7 @@ static exa_status load(reader *r, size_t n) {
         EXA_TRY(exa_column_file_read(r->file, "post_id", EXA_COLUMN_U64, 1, r->at, n, r->post));
     }
     if (r->synapses) EXA_TRY(exa_column_file_read(r->file, "synapses", EXA_COLUMN_U64, 1, r->at, n, r->count));
+    if (r->kinds) EXA_TRY(exa_column_file_read(r->file, "kind", EXA_COLUMN_U64, 1, r->at, n, r->kind));
     if (!r->points) return EXA_OK;
     EXA_TRY(exa_column_file_read(r->file, "pre_zyx", EXA_COLUMN_F64, 3, r->at, n, r->pre_at));
     return exa_column_file_read(r->file, "post_zyx", EXA_COLUMN_F64, 3, r->at, n, r->post_at);
@@ -82,6 +83,7 @@ static exa_status next(void *state, exa_synapse_row *row, bool *end) {
         row->post = r->post[i];
     }
     if (r->synapses) row->synapses = r->count[i];
+    if (r->kinds) row->kind = r->kind[i];
     if (r->points) {
         memcpy(row->pre_at, r->pre_at[i], sizeof row->pre_at);
         memcpy(row->post_at, r->post_at[i], sizeof row->post_at);
@@ -99,6 +101,7 @@ static void close_reader(void *state) {
     free(r->pre_at);
     free(r->post_at);
     free(r->count);
+    free(r->kind);
     free(r);
 }
 
@@ -110,6 +113,7 @@ static exa_status begin(reader *r, const char *path, const exa_synapse_options *
     EXA_TRY(look_for_pair(r, ids, EXA_COLUMN_U64, 1, &r->ids));
     EXA_TRY(look_for_pair(r, points, EXA_COLUMN_F64, 3, &r->points));
     EXA_TRY(look_for(r, "synapses", EXA_COLUMN_U64, 1, &r->synapses));
+    EXA_TRY(look_for(r, "kind", EXA_COLUMN_U64, 1, &r->kinds));
     EXA_CHECK(r->ids || r->points, EXA_ERR_FORMAT,
               "'%s' has neither the columns 'pre_id' and 'post_id' nor 'pre_zyx' and 'post_zyx'", path);
     EXA_TRY(find_units(r, path, o, units));
@@ -117,7 +121,18 @@ static exa_status begin(reader *r, const char *path, const exa_synapse_options *
     EXA_TRY(exa_alloc(BLOCK, sizeof *r->post, "a block of synapses", &r->post));
     EXA_TRY(exa_alloc(BLOCK, sizeof *r->pre_at, "a block of synapses", &r->pre_at));
     EXA_TRY(exa_alloc(BLOCK, sizeof *r->post_at, "a block of synapses", &r->post_at));
+    EXA_TRY(exa_alloc(BLOCK, sizeof *r->kind, "a block of synapses", &r->kind));
     return exa_alloc(BLOCK, sizeof *r->count, "a block of synapses", &r->count);
+}
+
+/* A table that counts in voxels may say how large they are. */
+static exa_status find_voxel_size(reader *r, exa_synapse_units units, double nm[3]) {
+    bool found = false;
+
+    if (units == EXA_SYNAPSE_VOXELS) EXA_TRY(exa_column_file_get_reals(r->file, "voxel_size_nm", nm, 3, &found));
+    for (int a = 0; found && a < 3; a++)
+        EXA_CHECK(nm[a] > 0 && nm[a] < 1e9, EXA_ERR_FORMAT, "its attribute \"voxel_size_nm\" has %g", nm[a]);
+    return EXA_OK;
 }
 
 exa_status exa_synapse_hdf5_open(const char *path, const exa_synapse_options *options, exa_synapse_reader *out) {
@@ -126,11 +141,17 @@ exa_status exa_synapse_hdf5_open(const char *path, const exa_synapse_options *op
     exa_status st;
 
     EXA_TRY(exa_calloc(1, sizeof *r, "a table of synapses", &r));
+    *out = (exa_synapse_reader){.next = NULL};
     st = begin(r, path, options, &units);
+    if (st == EXA_OK) st = find_voxel_size(r, units, out->voxel_size_nm);
     if (st != EXA_OK) {
         close_reader(r);
         return exa_error_context(st, "%s", path);
     }
-    *out = (exa_synapse_reader){next, close_reader, r, r->points, units};
+    out->next = next;
+    out->close = close_reader;
+    out->state = r;
+    out->points = r->points;
+    out->units = units;
     return EXA_OK;
 }

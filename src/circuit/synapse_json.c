@@ -334,7 +334,7 @@ exa_status exa_synapse_json_open(FILE *stream, const char *origin, const exa_syn
     EXA_CHECK_GOTO(done, r->origin, EXA_ERR_MEMORY, "cannot allocate a name");
     advance(r);
     EXA_GOTO(done, find_data(r));
-    *out = (exa_synapse_reader){next, close_reader, r, true, options->units};
+    *out = (exa_synapse_reader){next, close_reader, r, true, options->units, {0, 0, 0}};
     return EXA_OK;
 done:
     close_reader(r);

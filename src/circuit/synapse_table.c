@@ -125,6 +125,10 @@ exa_synapse_units exa_synapse_table_units(const exa_synapse_table *table) {
     return table->reader.units;
 }
 
+const double *exa_synapse_table_voxel_size_nm(const exa_synapse_table *table) {
+    return table->reader.voxel_size_nm;
+}
+
 /* NaN or infinite: nowhere. */
 static bool is_somewhere(const double at[3]) {
     return isfinite(at[0]) && isfinite(at[1]) && isfinite(at[2]);

@@ -13,6 +13,7 @@ typedef struct exa_synapse_reader {
     void *state;                /* owned */
     bool points;
     exa_synapse_units units;
+    double voxel_size_nm[3]; /* of its voxels, as the file says; 0 = it does not */
 } exa_synapse_reader;
 
 /* Each takes the stream over, on an error too. */

@@ -10,6 +10,7 @@
 #include "exaconn/reduce.h"
 #include "exaconn/version.h"
 
+#include <dirent.h>
 #include <errno.h>
 #include <fcntl.h>
 #include <stdlib.h>
@@ -168,16 +169,26 @@ static exa_status lock_folder(exa_connectome_work *w) {
     EXA_TRY(exa_path_join(path, w->o->folder, "lock"));
     w->lock = open(path, O_RDWR | O_CREAT | O_CLOEXEC, 0666);
     EXA_CHECK(w->lock >= 0, EXA_ERR_IO, "cannot open '%s': %s", path, strerror(errno));
-    EXA_CHECK(flock(w->lock, LOCK_EX | LOCK_NB) == 0, EXA_ERR_CONFIG, "another process is working in '%s'",
-              w->o->folder);
+    if (flock(w->lock, LOCK_EX | LOCK_NB) == 0) return EXA_OK;
+    EXA_CHECK(errno != EWOULDBLOCK, EXA_ERR_CONFIG,
+              "another process is working in '%s'. Hint: wait for it, or name another folder", w->o->folder);
+    /* Some Lustre mounts have no locks. */
+    EXA_WARN("cannot lock '%s' (%s): take care that no second process works there", w->o->folder, strerror(errno));
     return EXA_OK;
 }
 
+/* What a start that was killed at once leaves does not count. */
 static exa_status is_empty(const char *folder, bool *empty) {
-    uint64_t bytes, files;
+    DIR *d = opendir(folder);
+    struct dirent *entry;
 
-    EXA_TRY(exa_file_folder_size(folder, "", &bytes, &files));
-    *empty = files <= 2; /* . and .. */
+    EXA_CHECK(d, EXA_ERR_IO, "cannot read the folder '%s': %s", folder, strerror(errno));
+    *empty = true;
+    while (*empty && (entry = readdir(d)) != NULL) {
+        const char *name = entry->d_name;
+        *empty = !strcmp(name, ".") || !strcmp(name, "..") || !strcmp(name, "lock") || strstr(name, ".tmp-");
+    }
+    closedir(d);
     return EXA_OK;
 }
 

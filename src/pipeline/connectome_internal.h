@@ -43,6 +43,8 @@ typedef struct exa_connectome_work {
     char identity[EXA_SHA256_HEX_BYTES];
     int lock;                 /* owned; -1 = none */
     exa_synapse_table *table; /* owned; on rank 0, while it is read */
+    bool table_nm;            /* its positions are nm, not voxels */
+    double table_voxel_nm[3]; /* of its voxels, as the user or the table says; 0 = those of the segmentation */
     /* Of this rank's chunks, then of this rank's share of the keys, sorted. */
     exa_records segments; /* exa_segment */
     exa_records contacts; /* exa_contact */

@@ -24,33 +24,50 @@ typedef struct batch {
 } batch;
 
 static exa_status check_voxels(const exa_connectome_work *w) {
-    const bool sized = w->o->table.voxel_size_nm[0] > 0;
+    const bool sized = w->table_voxel_nm[0] > 0;
     const exa_synapse_units units = exa_synapse_table_units(w->table);
 
     if (!exa_synapse_table_has_points(w->table) || !w->volume) return EXA_OK;
-    EXA_CHECK(
-        (units == EXA_SYNAPSE_VOXELS && !sized) || w->voxel_nm[0] > 0, EXA_ERR_CONFIG,
-        "the positions of '%s' are %s, but how large a voxel of '%s' is, is not known. Hint: say its voxel size",
-        w->o->synapses, units == EXA_SYNAPSE_NM ? "nanometres" : "voxels of a size of their own",
-        w->o->segmentation);
+    EXA_CHECK((units == EXA_SYNAPSE_VOXELS && !sized) || w->voxel_nm[0] > 0, EXA_ERR_CONFIG,
+              "the positions of '%s' are %s, but how large a voxel of '%s' is, is not known. Hint: say it with "
+              "--voxel-size",
+              w->o->synapses, units == EXA_SYNAPSE_NM ? "nanometres" : "voxels of a size of their own",
+              w->o->segmentation);
+    return EXA_OK;
+}
+
+/* What the user says of the table's voxels and what it says itself must agree. */
+static exa_status find_table_voxels(exa_connectome_work *w) {
+    const double *said = w->o->table.voxel_size_nm, *own = exa_synapse_table_voxel_size_nm(w->table);
+
+    for (int a = 0; a < 3; a++) {
+        EXA_CHECK(!(said[0] > 0) || !(own[0] > 0) || fabs(said[a] - own[a]) < 1e-6 * own[a], EXA_ERR_CONFIG,
+                  "'%s' says itself that its voxels are %g,%g,%g nm (z,y,x). Hint: leave --table-voxel-size out",
+                  w->o->synapses, own[0], own[1], own[2]);
+        w->table_voxel_nm[a] = said[0] > 0 ? said[a] : own[a];
+    }
+    w->table_nm = exa_synapse_table_units(w->table) == EXA_SYNAPSE_NM;
     return EXA_OK;
 }
 
 static exa_status open_table(exa_connectome_work *w) {
     EXA_TRY(exa_synapse_table_open(w->o->synapses, &w->o->table, &w->table));
+    EXA_TRY(find_table_voxels(w));
     return check_voxels(w);
 }
 
 exa_status exa_connectome_open_table(exa_connectome_work *w) {
     if (!w->o->synapses) return EXA_OK;
-    return exa_comm_agree(exa_comm_rank() == 0 ? open_table(w) : EXA_OK);
+    EXA_TRY(exa_comm_agree(exa_comm_rank() == 0 ? open_table(w) : EXA_OK));
+    EXA_TRY(exa_comm_broadcast(&w->table_nm, sizeof w->table_nm));
+    return exa_comm_broadcast(w->table_voxel_nm, sizeof w->table_voxel_nm);
 }
 
 /* The voxel in which a position lies: voxel v reaches from v to v + 1 times its size. Without a segmentation the
  * table's own units are kept. */
 static bool place(const exa_connectome_work *w, const double from[3], exa_coord at[3]) {
-    const double *own = w->o->table.voxel_size_nm;
-    const bool nm = exa_synapse_table_units(w->table) == EXA_SYNAPSE_NM;
+    const double *own = w->table_voxel_nm;
+    const bool nm = w->table_nm;
     bool near = true;
 
     for (int a = 0; a < 3; a++) {

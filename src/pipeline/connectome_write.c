@@ -188,8 +188,8 @@ static void print_rejected(const exa_connectome_work *w, FILE *f) {
 /* The accepted ones as columns. */
 typedef struct columns {
     size_t n;
-    uint64_t *pre, *post, *synapses, *line; /* owned */
-    double (*pre_at)[3], (*post_at)[3];     /* owned */
+    uint64_t *pre, *post, *synapses, *line, *kind; /* owned */
+    double (*pre_at)[3], (*post_at)[3];            /* owned */
 } columns;
 
 static void free_columns(columns *c) {
@@ -197,6 +197,7 @@ static void free_columns(columns *c) {
     free(c->post);
     free(c->synapses);
     free(c->line);
+    free(c->kind);
     free(c->pre_at);
     free(c->post_at);
 }
@@ -209,6 +210,7 @@ static exa_status fill_columns(const exa_connectome_work *w, columns *c) {
     EXA_TRY(exa_alloc(most, sizeof *c->post, "synapses", &c->post));
     EXA_TRY(exa_alloc(most, sizeof *c->synapses, "synapses", &c->synapses));
     EXA_TRY(exa_alloc(most, sizeof *c->line, "synapses", &c->line));
+    EXA_TRY(exa_alloc(most, sizeof *c->kind, "synapses", &c->kind));
     EXA_TRY(exa_alloc(most, sizeof *c->pre_at, "synapses", &c->pre_at));
     EXA_TRY(exa_alloc(most, sizeof *c->post_at, "synapses", &c->post_at));
     for (size_t i = 0; i < most; i++) {
@@ -217,6 +219,7 @@ static exa_status fill_columns(const exa_connectome_work *w, columns *c) {
         c->post[c->n] = list[i].post;
         c->synapses[c->n] = list[i].synapses;
         c->line[c->n] = list[i].line;
+        c->kind[c->n] = list[i].kind;
         for (int a = 0; a < 3; a++) {
             c->pre_at[c->n][a] = (double)list[i].pre_at[a];
             c->post_at[c->n][a] = (double)list[i].post_at[a];
@@ -229,16 +232,18 @@ static exa_status fill_columns(const exa_connectome_work *w, columns *c) {
 /* Positions are voxels of the segmentation; without one, in the table's units, rounded down. */
 static exa_status put_synapses(const exa_connectome_work *w, exa_column_file *f, const columns *c,
                                uint64_t points) {
-    const bool nm = !w->volume && w->o->table.units == EXA_SYNAPSE_NM;
+    const bool nm = !w->volume && w->table_nm;
+    const double *voxel_nm = w->volume ? w->voxel_nm : w->table_voxel_nm;
 
     EXA_TRY(exa_column_file_put_text(f, "made_by", exa_version_line()));
     EXA_TRY(exa_column_file_put_text(f, "table", w->o->synapses));
     if (points) EXA_TRY(exa_column_file_put_text(f, "units", nm ? "nm" : "voxels"));
-    if (w->volume) EXA_TRY(exa_column_file_put_reals(f, "voxel_size_nm", w->voxel_nm, 3));
+    if (points && !nm && voxel_nm[0] > 0) EXA_TRY(exa_column_file_put_reals(f, "voxel_size_nm", voxel_nm, 3));
     EXA_TRY(exa_column_file_write(f, "pre_id", EXA_COLUMN_U64, 1, c->pre, c->n));
     EXA_TRY(exa_column_file_write(f, "post_id", EXA_COLUMN_U64, 1, c->post, c->n));
     EXA_TRY(exa_column_file_write(f, "synapses", EXA_COLUMN_U64, 1, c->synapses, c->n));
     EXA_TRY(exa_column_file_write(f, "line", EXA_COLUMN_U64, 1, c->line, c->n));
+    EXA_TRY(exa_column_file_write(f, "kind", EXA_COLUMN_U64, 1, c->kind, c->n));
     if (!points) return EXA_OK;
     EXA_TRY(exa_column_file_write(f, "pre_zyx", EXA_COLUMN_F64, 3, c->pre_at, c->n));
     return exa_column_file_write(f, "post_zyx", EXA_COLUMN_F64, 3, c->post_at, c->n);
@@ -319,7 +324,9 @@ static exa_status append_file(FILE *to, const char *path) {
 
     EXA_CHECK(from, EXA_ERR_IO, "cannot open '%s': %s", path, strerror(errno));
     while ((n = fread(block, 1, sizeof block, from)) > 0) fwrite(block, 1, n, to);
+    n = (size_t)ferror(from);
     fclose(from);
+    EXA_CHECK(n == 0, EXA_ERR_IO, "cannot read '%s' back", path);
     remove(path);
     return EXA_OK;
 }

@@ -130,8 +130,10 @@ static void cover(work *w, uint32_t voxel, double reach_vx) {
     for (int32_t dz = z < r ? -z : -r; dz <= r && z + dz < w->shape[0]; dz++) {
         for (int32_t dy = y < r ? -y : -r; dy <= r && y + dy < w->shape[1]; dy++) {
             for (int32_t dx = x < r ? -x : -r; dx <= r && x + dx < w->shape[2]; dx++) {
-                uint8_t *m = &w->mask[(int64_t)voxel + (int64_t)dz * plane + dy * line + dx];
-                if (*m == 1 && (double)(dz * dz + dy * dy + dx * dx) <= square) *m = 2;
+                int64_t near = (int64_t)voxel + (int64_t)dz * plane + dy * line + dx;
+                /* Another part of the segment, which only runs beside this one, was not reached yet. */
+                bool here = w->mask[near] == 1 && isfinite(w->along[near]);
+                if (here && (double)(dz * dz + dy * dy + dx * dx) <= square) w->mask[near] = 2;
             }
         }
     }
