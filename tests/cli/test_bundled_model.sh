@@ -1,7 +1,7 @@
 #!/usr/bin/env bash
 # The bundled network on phantoms that it was not trained on: adapted Rand error at most 0.05 in each box, and no two
-# large neurites merged. The boxes were fixed before it was first evaluated, nothing was chosen on their seeds, and the first
-# three and the quickstart's stand for the eleven of docs/training.md. Not under the sanitizers: thousands of steps.
+# large neurites merged. The boxes were fixed before it was first evaluated, nothing was chosen on their seeds, and one of
+# the eleven of docs/training.md stands for them, or with EXACONN_LONG_TESTS=1 four. Not under the sanitizers: thousands of steps.
 . "$EXACONN_SOURCE_DIR/tests/test_lib.sh"
 [ -z "${EXACONN_SANITIZE:-}" ] || { echo "SKIP: thousands of network steps are too slow under a sanitizer" >&2; exit 77; }
 large=5000 # voxels of a neurite in the box
@@ -9,7 +9,9 @@ large=5000 # voxels of a neurite in the box
 check "the bundled network is under 1 MB" test "$(stat -c %s "$small_weights")" -lt 1000000
 expect 0 'seeds 101 to 108' 'train_ffn.py' -- "$EXACONN" info "$small_weights"
 
-for box in 7,shape=96 8,shape=96 9,shape=96 7,shape=128; do
+boxes=(8,shape=96)
+[ -z "${EXACONN_LONG_TESTS:-}" ] || boxes=(7,shape=96 8,shape=96 9,shape=96 7,shape=128)
+for box in "${boxes[@]}"; do
     small_job_volume="phantom:seed=$box" small_job "$work/$box"
     expect 0 'done in' -- "$EXACONN" run "$work/$box/job.json"
     segmentation=$work/$box/run/segmentation.h5:/segmentation truth="phantom:seed=$box:/labels"
