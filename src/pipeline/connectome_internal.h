@@ -54,7 +54,9 @@ typedef struct exa_connectome_work {
     exa_records connections;             /* exa_connection, those that are kept */
     exa_records neurons;                 /* exa_neuron */
     uint64_t states[EXA_SYNAPSE_STATES]; /* rows of all ranks, by what became of them */
-    uint64_t rows, differing;            /* of the table; whose ids the segmentation contradicts */
+    uint64_t rows;                       /* of the table */
+    uint64_t naming, differing;          /* rows with ids and segments; where they are not the same */
+    uint64_t located, located_autapses;  /* rows whose positions lead to two segments; to one and the same */
     uint64_t synapse_count;              /* that connections hold */
     double read_s, count_s, write_s;
 } exa_connectome_work;

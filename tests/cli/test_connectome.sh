@@ -108,6 +108,15 @@ check "connections of fewer are left out" test "$(cat "$work/weights/connections
 awk -F, -v OFS=, 'NR > 1 { $6 += 90000 } { print }' "$work/synapses.csv" > "$work/far.csv"
 expect 0 'most positions are outside' -- connect "$truth" -s "$work/far.csv" --format exaconn-csv -o "$work/far"
 
+# Axes or units that are not what the table has give numbers all the same: what gives them away is asked about, -q or not.
+question='are units, voxel size and axis order what the table has'
+sed '1s/_z_vx/_T_vx/g; 1s/_x_vx/_z_vx/g; 1s/_T_vx/_x_vx/g' "$work/synapses.csv" > "$work/swapped.csv"
+expect 0 "another segment than the table names in .*$question" -- connect "$truth" -s "$work/swapped.csv" --format exaconn-csv -q -o "$work/swapped"
+sed '1s/_vx/_nm/g' "$work/synapses.csv" | cut -d, -f3- > "$work/nm.csv" # without ids
+expect 0 "lie in one segment: $question" -- connect "$truth" -s "$work/nm.csv" --format exaconn-csv -q -o "$work/nm"
+connect "$truth" -s "$work/synapses.csv" --format exaconn-csv -q -o "$work/right" 2> "$work/said"
+check "nothing is asked of a table that is right" test ! -s "$work/said"
+
 # Inside a run.
 small_job_volume=phantom:seed=7,shape=40x48x40,empty=0
 "$EXACONN" phantom seed=7,shape=40x48x40,empty=0 --synapses "$work/small.csv" >/dev/null
