@@ -34,6 +34,7 @@ typedef struct exa_lookup {
 typedef struct exa_connectome_work {
     const exa_connectome_options *o;
     exa_volume *volume; /* owned; NULL without a segmentation */
+    bool bytes; /* its voxels are of 8 bits, as those of images */
     exa_coord storage[3];
     double voxel_nm[3];
     exa_box box; /* of the segmentation, in voxels of the volume */
@@ -88,6 +89,9 @@ exa_status exa_records_send(exa_records *records, size_t size,
  */
 exa_status exa_neurons_find(const exa_connectome_work *w, bool (*counts)(const exa_neuron *neuron),
                             const exa_segid *ids, size_t count, uint64_t *index);
+
+/* Whether a connection of these segments passes the filters. */
+bool exa_connectome_keeps(const exa_connectome_work *w, const exa_connection *connection);
 
 /* ---- stages, collective ---- */
 

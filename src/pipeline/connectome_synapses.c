@@ -30,7 +30,7 @@ static exa_status check_voxels(const exa_connectome_work *w) {
     if (!exa_synapse_table_has_points(w->table) || !w->volume) return EXA_OK;
     EXA_CHECK(
         (units == EXA_SYNAPSE_VOXELS && !sized) || w->voxel_nm[0] > 0, EXA_ERR_CONFIG,
-        "the positions of '%s' are %s, but how large a voxel of '%s' is, is not known. Hint: say its voxel size",
+        "the positions of '%s' are %s, but how large a voxel of '%s' is, is not known. Hint: --voxel-size Z,Y,X",
         w->o->synapses, units == EXA_SYNAPSE_NM ? "nanometres" : "voxels of a size of their own",
         w->o->segmentation);
     return EXA_OK;
