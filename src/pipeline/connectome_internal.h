@@ -34,7 +34,7 @@ typedef struct exa_lookup {
 typedef struct exa_connectome_work {
     const exa_connectome_options *o;
     exa_volume *volume; /* owned; NULL without a segmentation */
-    bool bytes; /* its voxels are of 8 bits, as those of images */
+    bool bytes;         /* its voxels are of 8 bits, as those of images */
     exa_coord storage[3];
     double voxel_nm[3];
     exa_box box; /* of the segmentation, in voxels of the volume */
