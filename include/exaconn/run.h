@@ -4,6 +4,7 @@
 
 #include "exaconn/canvas.h"
 #include "exaconn/job.h"
+#include "exaconn/plan.h"
 
 #ifdef __cplusplus
 extern "C" {
@@ -22,6 +23,10 @@ exa_status exa_run(const exa_job *job);
  * is changed. `job` is that run's, but for output and stitching. EXA_ERR_CHECKPOINT if chunks are missing. Else as
  * exa_run. */
 exa_status exa_run_stitch_again(const char *folder, const exa_job *job);
+
+/* Whether contacts and synapses can be counted as the job wants it: the size of voxels is known, the table is there
+ * and begins as its format does. What exa_run asks before it touches a folder. */
+exa_status exa_run_check_circuits(const exa_job *job, const exa_inputs *inputs);
 
 #ifdef __cplusplus
 }

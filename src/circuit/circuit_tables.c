@@ -3,8 +3,10 @@
 
 #include "exaconn/file.h"
 
+#include <errno.h>
 #include <inttypes.h>
 #include <math.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -148,6 +150,21 @@ static exa_status write_communities(const exa_circuit *c, const char *folder) {
     }
     free(sums);
     return write_text(folder, "communities.csv", &t);
+}
+
+exa_status exa_circuit_clear(const char *folder) {
+    /* circuit.json first: without it the rest is no whole report */
+    static const char *const names[] = {"circuit.json",    "nodes.csv",    "triads.csv",     "null_models.csv",
+                                        "rich_club.csv",   "distance.csv", "degrees.svg",    "triads.svg",
+                                        "communities.csv", "distance.svg", "communities.svg"};
+    char path[EXA_PATH_BYTES];
+
+    for (size_t i = 0; i < sizeof names / sizeof *names; i++) {
+        EXA_TRY(exa_path_join(path, folder, names[i]));
+        EXA_CHECK(remove(path) == 0 || errno == ENOENT, EXA_ERR_IO, "cannot remove '%s': %s", path,
+                  strerror(errno));
+    }
+    return EXA_OK;
 }
 
 exa_status exa_circuit_write_tables(const exa_circuit *c, const exa_circuit_source *source, const char *folder) {

@@ -10,6 +10,7 @@
 #include "edge_list_internal.h"
 
 #include <inttypes.h>
+#include <math.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -27,6 +28,8 @@ typedef struct reader {
     double *self; /* owned; [self_room] weight of each node's connection to itself, by provisional number */
     size_t self_room;
     int pre, post, weight, where, share[EXA_EDGE_LIST_MAX_SHARES];
+    const char *const *paths; /* of the edge lists, of which a matrix says how large its voxels are */
+    int path_count;
     bool fixed_nodes;
 } reader;
 
@@ -303,10 +306,11 @@ static exa_status read_matrix(reader *r, const char *path) {
 
 static const char *const id_names[] = {"id", "root_id", "bodyId", "pt_root_id", "neuron", "name", "segment", NULL};
 
+static const char *const centroid_names[] = {"centroid_z", "centroid_y", "centroid_x"}; /* of segments.csv */
+
 /* Columns x_nm, y_nm, z_nm, or x, y, z where the size of a voxel is given; axis[0] < 0 without any. */
 static void find_positions(const exa_delimited *d, const double voxel_nm[3], int axis[3], double scale[3]) {
     static const char *const nm[] = {"z_nm", "y_nm", "x_nm"}, *const vx[] = {"z", "y", "x"};
-    static const char *const centroid[] = {"centroid_z", "centroid_y", "centroid_x"}; /* of segments.csv */
     bool all = true;
 
     for (int a = 0; a < 3; a++) {
@@ -314,12 +318,41 @@ static void find_positions(const exa_delimited *d, const double voxel_nm[3], int
         scale[a] = 1;
         if (axis[a] < 0 && voxel_nm[0] > 0) {
             axis[a] = exa_delimited_column(d, vx[a]);
-            if (axis[a] < 0) axis[a] = exa_delimited_column(d, centroid[a]);
+            if (axis[a] < 0) axis[a] = exa_delimited_column(d, centroid_names[a]);
             scale[a] = voxel_nm[a];
         }
         all &= axis[a] >= 0;
     }
     if (!all) axis[0] = -1;
+}
+
+static bool same_size(const double a[3], const double b[3]) {
+    for (int i = 0; i < 3; i++)
+        if (fabs(a[i] - b[i]) > 1e-9 * b[i]) return false;
+    return true;
+}
+
+/* The centres of segments.csv are in the voxels of its segmentation, whose size the matrix made of it says. Other
+ * tables may count in voxels of their own. */
+static exa_status find_voxel_size(const reader *r, const exa_delimited *d, double nm[3]) {
+    const char *from = r->options->voxel_nm[0] > 0 ? "--voxel-size" : NULL;
+    double own[3];
+    bool found;
+
+    memcpy(nm, r->options->voxel_nm, 3 * sizeof *nm);
+    if (exa_delimited_column(d, centroid_names[0]) < 0) return EXA_OK;
+    for (int i = 0; i < r->path_count; i++) {
+        if (!exa_edge_list_is_matrix(r->paths[i])) continue;
+        EXA_TRY(exa_edge_list_matrix_voxel(r->paths[i], own, &found));
+        if (!found) continue;
+        EXA_CHECK(!from || same_size(nm, own), EXA_ERR_CONFIG,
+                  "the voxels of '%s' are %g,%g,%g nm (z,y,x), but %g,%g,%g by %s. Hint: without --voxel-size the "
+                  "matrix decides",
+                  r->paths[i], own[0], own[1], own[2], nm[0], nm[1], nm[2], from);
+        from = r->paths[i];
+        memcpy(nm, own, sizeof own);
+    }
+    return EXA_OK;
 }
 
 static exa_status read_node(reader *r, const exa_delimited *d, int id_column, const int axis[3],
@@ -342,8 +375,8 @@ static exa_status read_node(reader *r, const exa_delimited *d, int id_column, co
 }
 
 static exa_status parse_nodes(reader *r, const char *path, char *text, size_t size) {
-    const double *voxel_nm = r->options->voxel_nm;
     exa_delimited d;
+    double voxel_nm[3];
     int id, axis[3];
     double scale[3];
     size_t room = 0;
@@ -351,9 +384,12 @@ static exa_status parse_nodes(reader *r, const char *path, char *text, size_t si
 
     EXA_TRY(exa_delimited_begin(&d, path, text, size));
     EXA_TRY(find_column(&d, NULL, id_names, "a node's id", "nodes", &id));
+    EXA_TRY(find_voxel_size(r, &d, voxel_nm));
     find_positions(&d, voxel_nm, axis, scale);
     EXA_CHECK(axis[0] >= 0 || voxel_nm[0] <= 0, EXA_ERR_FORMAT,
-              "%s: the size of a voxel is given, but there are no columns x, y and z", path);
+              "%s: the size of a voxel is given, but there are no columns x, y and z. Hint: of what exaconn "
+              "connectome writes, segments.csv has positions",
+              path);
     for (;;) {
         EXA_TRY(exa_delimited_next(&d, &more));
         if (!more) break;
@@ -472,7 +508,7 @@ static exa_status end(reader *r, exa_status st, exa_edge_list *out) {
 exa_status exa_edge_list_read(const char *const *paths, int count, const exa_edge_list_options *options,
                               exa_edge_list *out) {
     exa_edge_list list = {.position_nm = NULL};
-    reader r = {.options = options, .list = &list};
+    reader r = {.options = options, .list = &list, .paths = paths, .path_count = count};
     exa_status st = read_nodes(&r);
 
     for (int i = 0; st == EXA_OK && i < count; i++) {

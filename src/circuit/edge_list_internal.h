@@ -10,6 +10,9 @@
 /* Whether the file begins as HDF5 does. */
 bool exa_edge_list_is_matrix(const char *path);
 
+/* The size of the voxels (z, y, x) that it was made from; *found is false if it does not say. */
+exa_status exa_edge_list_matrix_voxel(const char *path, double voxel_nm[3], bool *found);
+
 typedef exa_status exa_edge_list_node(void *context, uint64_t id, uint32_t *number);
 typedef exa_status exa_edge_list_connection(void *context, uint32_t pre, uint32_t post, double weight);
 

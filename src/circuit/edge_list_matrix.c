@@ -17,6 +17,21 @@ bool exa_edge_list_is_matrix(const char *path) {
     return n == sizeof first && memcmp(first, "\x89HDF\r\n\x1a\n", sizeof first) == 0;
 }
 
+exa_status exa_edge_list_matrix_voxel(const char *path, double voxel_nm[3], bool *found) {
+    exa_column_file *file = NULL;
+    exa_status st;
+
+    *found = false;
+    EXA_TRY(exa_column_file_open(path, "exaconn connectome", &file));
+    st = exa_column_file_get_reals(file, "voxel_size_nm", voxel_nm, 3, found);
+    exa_column_file_close(&file);
+    if (st != EXA_OK || !*found) return st;
+    EXA_CHECK(voxel_nm[0] > 0 && voxel_nm[1] > 0 && voxel_nm[2] > 0 &&
+                  voxel_nm[0] + voxel_nm[1] + voxel_nm[2] < 1e12,
+              EXA_ERR_FORMAT, "%s: its voxels are %g x %g x %g nm", path, voxel_nm[0], voxel_nm[1], voxel_nm[2]);
+    return EXA_OK;
+}
+
 typedef struct matrix {
     const char *path;
     exa_column_file *file;

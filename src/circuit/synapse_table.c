@@ -54,26 +54,31 @@ static exa_status check_options(const exa_synapse_options *o, const char *origin
     const bool sized = o->voxel_size_nm[0] > 0;
 
     EXA_CHECK(!connections || (o->units == EXA_SYNAPSE_UNITS_UNSAID && !sized), EXA_ERR_CONFIG,
-              "'%s': a %s table has no positions, so units say nothing", origin, name);
-    EXA_CHECK(
-        connections || says_itself || o->units != EXA_SYNAPSE_UNITS_UNSAID, EXA_ERR_CONFIG,
-        "'%s': a %s table does not say whether its positions are nanometres or voxels. Hint: say which: units "
-        "nm, or units voxels",
-        origin, name);
+              "'%s': a %s table has no positions, so units say nothing. Hint: leave --units and "
+              "--table-voxel-size (in a job circuits.units, circuits.table_voxel_size_nm) out",
+              origin, name);
+    EXA_CHECK(connections || says_itself || o->units != EXA_SYNAPSE_UNITS_UNSAID, EXA_ERR_CONFIG,
+              "'%s': a %s table does not say whether its positions are nanometres or voxels. Hint: say which: "
+              "--units nm or --units voxels (in a job circuits.units)",
+              origin, name);
     EXA_CHECK(
         o->format != EXA_SYNAPSES_CAVE_CSV || o->units != EXA_SYNAPSE_VOXELS || sized, EXA_ERR_CONFIG,
         "'%s': CAVE counts in voxels of its own, often 40,4,4 nm (z,y,x) whatever the segmentation has. Hint: "
-        "say the voxel size of the table",
+        "say it: --table-voxel-size Z,Y,X (in a job circuits.table_voxel_size_nm)",
         origin);
     EXA_CHECK(o->format == EXA_SYNAPSES_FLYEM_JSON || o->axes == EXA_SYNAPSE_AXES_UNSAID, EXA_ERR_CONFIG,
-              "'%s': the columns of a %s table carry their axis in their name, so an order of axes says nothing",
+              "'%s': the columns of a %s table carry their axis in their name, so an order of axes says nothing. "
+              "Hint: leave --axes (in a job circuits.axes) out",
               origin, name);
     EXA_CHECK(o->format != EXA_SYNAPSES_FLYEM_JSON || o->axes != EXA_SYNAPSE_AXES_UNSAID, EXA_ERR_CONFIG,
-              "'%s': a %s table does not say in which order a location lists its axes. Hint: say which: axes xyz "
-              "(FlyEM's own files) or zyx",
+              "'%s': a %s table does not say in which order a location lists its axes. Hint: say which: --axes xyz "
+              "(FlyEM's own files) or --axes zyx (in a job circuits.axes)",
               origin, name);
     EXA_CHECK(!sized || o->units == EXA_SYNAPSE_VOXELS, EXA_ERR_CONFIG,
-              "'%s': a voxel size of the table is of use only if its positions are voxels", origin);
+              "'%s': a voxel size of the table is of use only if its positions are voxels. Hint: --units voxels, "
+              "or leave "
+              "--table-voxel-size out (in a job circuits.units, circuits.table_voxel_size_nm)",
+              origin);
     return EXA_OK;
 }
 
@@ -104,16 +109,22 @@ exa_status exa_synapse_table_open_stream(FILE *stream, const char *origin, const
     return finish(st, table, out);
 }
 
+static const char *hint_for(int error) {
+    if (error == ENOENT) return ". Hint: is the table's name right, seen from the folder in which this runs?";
+    if (error == EACCES) return ". Hint: you may not read the table; `ls -l` tells who may";
+    return "";
+}
+
 exa_status exa_synapse_table_open(const char *path, const exa_synapse_options *options, exa_synapse_table **out) {
     exa_synapse_table *table = NULL;
-    FILE *stream;
+    FILE *stream = fopen(path, "r");
 
+    EXA_CHECK(stream, EXA_ERR_IO, "cannot open '%s': %s%s", path, strerror(errno), hint_for(errno));
     if (options->format == EXA_SYNAPSES_EXACONN_HDF5) {
+        fclose(stream);
         EXA_TRY(begin(path, options, &table));
         return finish(exa_synapse_hdf5_open(path, options, &table->reader), table, out);
     }
-    stream = fopen(path, "r");
-    EXA_CHECK(stream, EXA_ERR_IO, "cannot open '%s': %s", path, strerror(errno));
     return exa_synapse_table_open_stream(stream, path, options, out);
 }
 

@@ -18,8 +18,9 @@ typedef struct request {
     exa_edge_list_options list;
     exa_circuit_options analysis;
     int threads, path_count;
-    const char **paths; /* owned list of borrowed names */
-    const char *folder; /* NULL = only print */
+    bool distance_wanted; /* by name */
+    const char **paths;   /* owned list of borrowed names */
+    const char *folder;   /* NULL = only print */
     char share[EXA_EDGE_LIST_MAX_SHARES][WORD_BYTES], where[2][256];
 } request;
 
@@ -129,6 +130,7 @@ static exa_status get_analysis_options(const exa_cli_arguments *a, request *r) {
     EXA_TRY(named_bits(a, "only", exa_circuit_part_names, EXA_CIRCUIT_PARTS, &only));
     EXA_TRY(named_bits(a, "without", exa_circuit_part_names, EXA_CIRCUIT_PARTS, &without));
     o->parts = (only ? only : o->parts) & ~without;
+    r->distance_wanted = (only & ~without & EXA_CIRCUIT_DISTANCE) != 0;
     if (models && strcmp(models, "none") == 0) {
         o->parts &= ~(uint32_t)EXA_CIRCUIT_NULLS;
     } else {
@@ -150,6 +152,21 @@ static exa_status get_analysis_options(const exa_cli_arguments *a, request *r) {
     return EXA_OK;
 }
 
+static exa_status open_folder(const exa_cli_arguments *a, const char *folder) {
+    uint64_t bytes, files = 0;
+
+    EXA_CHECK(!exa_file_exists(folder) || exa_file_is_directory(folder), EXA_ERR_IO, "'%s' is not a folder",
+              folder);
+    if (exa_comm_rank() != 0) return EXA_OK;
+    EXA_TRY(exa_file_make_directories(folder));
+    EXA_TRY(exa_file_folder_size(folder, "", &bytes, &files));
+    EXA_CHECK(
+        files <= 2 /* . and .. */ || exa_cli_has(a, "force"), EXA_ERR_CONFIG,
+        "'%s' has things in it. Hint: name a new or an empty folder, or replace the report in it with --force",
+        folder);
+    return EXA_OK;
+}
+
 static exa_status get_request(const exa_cli_arguments *a, request *r) {
     r->folder = exa_cli_text(a, "output");
     r->path_count = exa_cli_positional_count(a);
@@ -158,10 +175,7 @@ static exa_status get_request(const exa_cli_arguments *a, request *r) {
     for (int i = 0; i < r->path_count; i++) r->paths[i] = exa_cli_positional(a, i);
     EXA_TRY(get_list_options(a, r));
     EXA_TRY(get_analysis_options(a, r));
-    if (!r->folder) return EXA_OK;
-    EXA_CHECK(!exa_file_exists(r->folder) || exa_file_is_directory(r->folder), EXA_ERR_IO, "'%s' is not a folder",
-              r->folder);
-    return exa_comm_rank() == 0 ? exa_file_make_directories(r->folder) : EXA_OK;
+    return r->folder ? open_folder(a, r->folder) : EXA_OK;
 }
 
 /* ---- the command --------------------------------------------------------------------------------------------- */
@@ -169,9 +183,12 @@ static exa_status get_request(const exa_cli_arguments *a, request *r) {
 static exa_status check_list(const request *r, const exa_edge_list *list) {
     const exa_circuit_options *o = &r->analysis;
 
-    EXA_CHECK(!(o->models >> EXA_NULL_DISTANCE & 1) || list->position_nm, EXA_ERR_CONFIG,
-              "--null distance needs positions. Hint: --nodes FILE with columns x_nm, y_nm, z_nm, or x, y, z and "
-              "--voxel-size");
+    const char *option = o->models >> EXA_NULL_DISTANCE & 1 ? "--null" : r->distance_wanted ? "--only" : NULL;
+
+    EXA_CHECK(!option || list->position_nm, EXA_ERR_CONFIG,
+              "%s distance needs positions. Hint: --nodes FILE with columns x_nm, y_nm, z_nm, or x, y, z and "
+              "--voxel-size, or segments.csv of exaconn connectome",
+              option);
     EXA_CHECK(!(o->models >> EXA_NULL_MUTUAL & 1) || !list->graph.undirected, EXA_ERR_CONFIG,
               "--null mutual has no meaning with --undirected. Hint: 'configuration' keeps the degrees there");
     return EXA_OK;
@@ -197,6 +214,7 @@ static exa_status tell(const exa_cli_arguments *a, const request *r, const exa_c
 
     if (exa_comm_rank() != 0) return EXA_OK;
     if (r->folder) {
+        EXA_TRY(exa_circuit_clear(r->folder));
         EXA_TRY(exa_circuit_draw(c, r->folder));
         EXA_TRY(exa_circuit_write_tables(c, &source, r->folder)); /* circuit.json comes last */
     }
@@ -236,6 +254,7 @@ static exa_status run(const exa_cli_arguments *arguments) {
 
 static const exa_cli_option options_table[] = {
     {"output", 'o', EXA_CLI_PATH, "FOLDER", "write tables (CSV), figures (SVG) and circuit.json there"},
+    {"force", 'f', EXA_CLI_FLAG, NULL, "replace the report in an existing folder"},
     {"json", 0, EXA_CLI_FLAG, NULL, "print JSON instead of text"},
     {"pre", 0, EXA_CLI_TEXT, "COLUMN",
      "column of the presynaptic id (default: pre, pre_root_id, bodyId_pre, "
@@ -252,7 +271,9 @@ static const exa_cli_option options_table[] = {
      "table of all nodes (id, and x_nm, y_nm, z_nm or x, y, z); default: the nodes "
      "of the edge lists"},
     {"drop-unknown", 0, EXA_CLI_FLAG, NULL, "leave out rows whose ids are not in --nodes, and count them"},
-    {"voxel-size", 0, EXA_CLI_TEXT, "Z,Y,X", "nanometres of a voxel, where --nodes has x, y, z in voxels"},
+    {"voxel-size", 0, EXA_CLI_TEXT, "Z,Y,X",
+     "nanometres of a voxel, where --nodes has x, y, z in voxels (default with segments.csv: what connectome.h5 "
+     "says)"},
     {"min-weight", 0, EXA_CLI_REAL, "W", "leave out connections below, after rows of a pair are added up"},
     {"shares", 0, EXA_CLI_TEXT, "COLUMNS", "compare the sums of these columns, as ad,aa,dd,da"},
     {"only", 0, EXA_CLI_TEXT, "PARTS",
@@ -292,7 +313,7 @@ const exa_cli_command exa_cmd_circuit = {
     .example = "exaconn circuit connections.csv -o report\n"
                "exaconn circuit gap.csv --undirected --null configuration --replicas 1000\n"
                "exaconn circuit larva_edges.csv --weight all --nodes larva_nodes.csv --only triads --json\n"
-               "mpirun -n 8 exaconn circuit connections.csv --nodes neurons.csv --voxel-size 40,4,4 -o report",
+               "mpirun -n 8 exaconn circuit connectome/connectome.h5 --nodes connectome/segments.csv -o report",
     .options = options_table,
     .run = run,
 };

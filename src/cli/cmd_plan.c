@@ -8,6 +8,7 @@
 #include "exaconn/placement.h"
 #include "exaconn/plan.h"
 #include "exaconn/progress.h"
+#include "exaconn/run.h"
 
 #include <cjson/cJSON.h>
 #include <stdio.h>
@@ -268,6 +269,7 @@ static exa_status plan_job(const exa_cli_arguments *arguments, const exa_job *jo
 
     EXA_TRY(exa_plan_threads(job, &f.threads));
     EXA_TRY(exa_inputs_open(job, &f.inputs));
+    EXA_GOTO(done, exa_run_check_circuits(job, &f.inputs));
     EXA_GOTO(done, exa_plan_grid(job, &f.inputs, &f.grid));
     EXA_GOTO(done, choose_device(arguments, &f));
     EXA_GOTO(done, plan_chunk(&f));

@@ -31,8 +31,8 @@ static exa_status choose_voxel_size(exa_connectome_work *w, const exa_volume_inf
         w->voxel_nm[a] = w->o->voxel_size_nm[a] > 0 ? w->o->voxel_size_nm[a] : info->voxel_size_nm[a];
     EXA_CHECK(
         w->voxel_nm[0] > 0 && w->voxel_nm[1] > 0 && w->voxel_nm[2] > 0, EXA_ERR_CONFIG,
-        "'%s' does not say how large its voxels are, so areas are not known. Hint: say it: voxel size Z,Y,X in "
-        "nm",
+        "'%s' does not say how large its voxels are, so areas are not known. Hint: say it in nm: --voxel-size "
+        "Z,Y,X",
         info->name);
     return EXA_OK;
 }
@@ -46,7 +46,7 @@ static exa_status choose_box(exa_connectome_work *w, const exa_volume_info *info
     memcpy(w->box.start, offset, sizeof offset);
     memcpy(w->box.shape, info->shape, sizeof info->shape);
     EXA_CHECK(offset[0] >= 0 && offset[1] >= 0 && offset[2] >= 0, EXA_ERR_CONFIG,
-              "'%s' begins at voxel %lld, %lld, %lld: positions must not be negative. Hint: give another offset",
+              "'%s' begins at voxel %lld, %lld, %lld: positions must not be negative. Hint: --offset Z,Y,X",
               info->name, (long long)offset[0], (long long)offset[1], (long long)offset[2]);
     return EXA_OK;
 }
@@ -80,6 +80,11 @@ static exa_status open_segmentation(exa_connectome_work *w) {
     EXA_TRY(exa_volume_get_info(w->volume, &info));
     EXA_CHECK(info.dtype != EXA_F32, EXA_ERR_CONFIG, "'%s' holds %s: labels are integers", info.name,
               info.type_name);
+    EXA_CHECK(
+        info.dtype != EXA_U8 || strncmp(info.name, "phantom:", strlen("phantom:")) != 0, EXA_ERR_CONFIG,
+        "'%s' is the image of a phantom. Hint: its labels end in :/labels, as phantom:seed=7,shape=256:/labels",
+        info.name);
+    w->bytes = info.dtype == EXA_U8;
     memcpy(w->storage, info.chunk, sizeof w->storage);
     EXA_TRY(choose_voxel_size(w, &info));
     EXA_TRY(choose_box(w, &info));
@@ -98,11 +103,18 @@ static exa_status check_options(const exa_connectome_options *o) {
 
 /* ---- the folder ---------------------------------------------------------------------------------------------- */
 
-/* A file by name, size and time: another state of it is something else. */
-static exa_status name_file(exa_json_text *t, const char *what, const char *name, const char *path) {
+/* A file by name and content, one too large to be read for that by name, size and time: another state of it is
+ * something else. */
+static exa_status name_file(exa_json_text *t, const char *what, const char *name, const char *path, bool large) {
+    char digest[EXA_SHA256_HEX_BYTES];
     struct stat file;
 
     EXA_CHECK(stat(path, &file) == 0, EXA_ERR_IO, "cannot examine '%s': %s", path, strerror(errno));
+    if (!large && S_ISREG(file.st_mode)) { /* a pipe can be read once only */
+        EXA_TRY(exa_sha256_file(path, 0, digest));
+        exa_json_text_add(t, "%s: %s (%lld bytes, SHA-256 %s)\n", what, name, (long long)file.st_size, digest);
+        return EXA_OK;
+    }
     exa_json_text_add(t, "%s: %s (%lld bytes, changed at %lld.%09ld)\n", what, name, (long long)file.st_size,
                       (long long)file.st_mtim.tv_sec, file.st_mtim.tv_nsec);
     return EXA_OK;
@@ -122,7 +134,7 @@ static exa_status name_segmentation(const exa_connectome_work *w, exa_json_text 
         if (!exa_precomputed_recognise(dataset) && strrchr(dataset, ':')) *strrchr(dataset, ':') = '\0';
         EXA_TRY(exa_path_join(path, dataset, "info"));
     }
-    return name_file(t, "segmentation", name, path);
+    return name_file(t, "segmentation", name, path, true);
 }
 
 /* Everything that decides what is counted in a chunk. */
@@ -142,7 +154,7 @@ static exa_status describe(const exa_connectome_work *w, exa_json_text *t) {
         exa_json_text_add(t, "sites: %d\nsearch_radius_nm: %.17g\n", !o->no_sites, o->search_radius_nm);
     }
     if (!o->synapses) return EXA_OK;
-    EXA_TRY(name_file(t, "synapses", o->synapses, o->synapses));
+    EXA_TRY(name_file(t, "synapses", o->synapses, o->synapses, false));
     exa_json_text_add(t, "table: %s, units %d, axes %d, voxels of %.17g %.17g %.17g nm\n",
                       exa_synapse_format_names[table->format], (int)table->units, (int)table->axes,
                       table->voxel_size_nm[0], table->voxel_size_nm[1], table->voxel_size_nm[2]);
@@ -198,10 +210,40 @@ static exa_status drop_old(const exa_connectome_work *w, const char *summary) {
     return exa_connectome_clear_journals(w);
 }
 
+/* Where the next line begins, or the end; chunks decide nothing of what a complete folder has, so that their line
+ * is stepped over if `any_chunks`. */
+static const char *next_line(const char *line, bool any_chunks) {
+    if (*line) line += strcspn(line, "\n");
+    if (*line) line++;
+    return any_chunks && strncmp(line, "chunk:", 6) == 0 ? next_line(line, false) : line;
+}
+
+static size_t line_length(const char *line) {
+    return strcspn(line, "\n");
+}
+
+/* EXA_ERR_CONFIG with the first line that differs. */
+static exa_status compare_identities(const char *folder, const char *there, const char *now, bool complete) {
+    size_t a, b;
+
+    for (;; there = next_line(there, complete), now = next_line(now, complete)) {
+        a = line_length(there);
+        b = line_length(now);
+        if (a != b || memcmp(there, now, a) != 0) break;
+        if (!*there && !*now) return EXA_OK;
+    }
+    return EXA_FAIL(EXA_ERR_CONFIG,
+                    "'%.400s' holds a connectome of something else: made of '%.*s', now of '%.*s' (" IDENTITY
+                    " there). Hint: name another folder%s",
+                    folder, (int)(a < 400 ? a : 400), there, (int)(b < 400 ? b : 400), now,
+                    complete ? "" : ", or delete this one: it is not finished");
+}
+
 /* On rank 0: a new folder, one that goes on, one that is complete; anything else is refused. */
 static exa_status open_folder(exa_connectome_work *w, const char *identity, bool *complete) {
     char path[EXA_PATH_BYTES], summary[EXA_PATH_BYTES], *there = NULL;
-    bool empty, same;
+    exa_status differ;
+    bool empty;
     size_t size;
 
     *complete = false;
@@ -214,13 +256,10 @@ static exa_status open_folder(exa_connectome_work *w, const char *identity, bool
     EXA_TRY(lock_folder(w));
     if (exa_file_exists(path)) {
         EXA_TRY(exa_file_read_all(path, LARGEST_TEXT, &there, &size));
-        same = strcmp(there, identity) == 0;
+        differ = compare_identities(w->o->folder, there, identity, exa_file_exists(summary));
         free(there);
-        *complete = same && exa_file_exists(summary);
-        EXA_CHECK(same || w->o->replace, EXA_ERR_CONFIG,
-                  "'%s' holds a connectome of something else (see " IDENTITY " there). Hint: name another folder",
-                  w->o->folder);
-        if (same) return EXA_OK;
+        *complete = differ == EXA_OK && exa_file_exists(summary);
+        if (differ == EXA_OK || !w->o->replace) return differ;
         EXA_TRY(drop_old(w, summary));
     }
     return exa_file_write_atomic(path, identity, strlen(identity));
@@ -282,13 +321,17 @@ static exa_status sum_pairs(exa_connectome_work *w) {
     return EXA_OK;
 }
 
+bool exa_connectome_keeps(const exa_connectome_work *w, const exa_connection *c) {
+    if (c->synapses == 0 || c->synapses < w->o->min_synapses) return false;
+    return !w->o->keep || w->o->keep(c, w->o->context);
+}
+
 static exa_status add_connection(exa_connectome_work *w, const exa_pair *p, exa_segid pre, exa_segid post,
                                  uint64_t synapses) {
     exa_connection c = {.pre = pre, .post = post, .synapses = synapses};
 
     memcpy(c.faces, p->faces, sizeof c.faces);
-    if (synapses == 0 || synapses < w->o->min_synapses) return EXA_OK;
-    if (w->o->keep && !w->o->keep(&c, w->o->context)) return EXA_OK;
+    if (!exa_connectome_keeps(w, &c)) return EXA_OK;
     w->synapse_count += synapses;
     return exa_records_add(&w->connections, &c, 1, sizeof c);
 }
@@ -351,10 +394,9 @@ exa_status exa_connectome_connect(exa_connectome_work *w) {
 
 /* ---- the whole ----------------------------------------------------------------------------------------------- */
 
-static exa_status prepare(exa_connectome_work *w, char **identity) {
+static exa_status prepare(exa_connectome_work *w) {
     EXA_TRY(check_options(w->o));
-    EXA_TRY(open_segmentation(w));
-    return make_identity(w, identity);
+    return open_segmentation(w);
 }
 
 static void say_what(const exa_connectome_work *w) {
@@ -395,8 +437,10 @@ exa_status exa_connectome_make(const exa_connectome_options *options) {
     double began = exa_clock_now();
     exa_status st;
 
-    EXA_GOTO(done, exa_comm_agree(prepare(&w, &identity)));
+    EXA_GOTO(done, exa_comm_agree(prepare(&w)));
     EXA_GOTO(done, exa_connectome_open_table(&w));
+    EXA_GOTO(done, exa_comm_agree(first ? make_identity(&w, &identity) : EXA_OK));
+    EXA_GOTO(done, exa_comm_broadcast(w.identity, sizeof w.identity));
     EXA_GOTO(done, exa_comm_agree(first ? open_folder(&w, identity, &complete) : EXA_OK));
     EXA_GOTO(done, exa_comm_broadcast(&complete, sizeof complete));
     if (complete) {

@@ -34,6 +34,7 @@ typedef struct exa_lookup {
 typedef struct exa_connectome_work {
     const exa_connectome_options *o;
     exa_volume *volume; /* owned; NULL without a segmentation */
+    bool bytes;         /* its voxels are of 8 bits, as those of images */
     exa_coord storage[3];
     double voxel_nm[3];
     exa_box box; /* of the segmentation, in voxels of the volume */
@@ -56,7 +57,9 @@ typedef struct exa_connectome_work {
     exa_records connections;             /* exa_connection, those that are kept */
     exa_records neurons;                 /* exa_neuron */
     uint64_t states[EXA_SYNAPSE_STATES]; /* rows of all ranks, by what became of them */
-    uint64_t rows, differing;            /* of the table; whose ids the segmentation contradicts */
+    uint64_t rows;                       /* of the table */
+    uint64_t naming, differing;          /* rows with ids and segments; where they are not the same */
+    uint64_t located, located_autapses;  /* rows whose positions lead to two segments; to one and the same */
     uint64_t synapse_count;              /* that connections hold */
     double read_s, count_s, write_s;
 } exa_connectome_work;
@@ -88,6 +91,9 @@ exa_status exa_records_send(exa_records *records, size_t size,
  */
 exa_status exa_neurons_find(const exa_connectome_work *w, bool (*counts)(const exa_neuron *neuron),
                             const exa_segid *ids, size_t count, uint64_t *index);
+
+/* Whether a connection of these segments passes the filters. */
+bool exa_connectome_keeps(const exa_connectome_work *w, const exa_connection *connection);
 
 /* ---- stages, collective ---- */
 

@@ -11,7 +11,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-enum { BATCH = 1 << 17, BLOCK = 1 << 10 /* consecutive rows of one rank */ };
+enum { BATCH = 1 << 17, BLOCK = 1 << 10 /* consecutive rows of one rank */, FEW = 10 /* rows say nothing */ };
 
 #define FARTHEST 9e15 /* voxels: beyond, doubles skip integers */
 
@@ -294,14 +294,31 @@ done:
     return st;
 }
 
+/* Positions that were read wrongly lie somewhere all the same: what they then look like. */
+static void doubt(const exa_connectome_work *w) {
+#define QUESTION                                                                                                   \
+    "are units, voxel size and axis order what the table has? (--units, --table-voxel-size, --axes; "              \
+    "in a job \"circuits\")"
+    const uint64_t autapses = w->located_autapses, judged = w->located;
+
+    if (2 * w->states[EXA_SYNAPSE_WAS_OUTSIDE] > w->rows)
+        EXA_WARN("most positions are outside the segmentation: " QUESTION);
+    if (w->naming >= FEW && 2 * w->differing >= w->naming)
+        EXA_WARN("the segmentation has another segment than the table names in %llu of %llu rows: " QUESTION
+                 " If they are, the table was made with another segmentation",
+                 (unsigned long long)w->differing, (unsigned long long)w->naming);
+    if (judged >= FEW && 2 * autapses >= judged)
+        EXA_WARN("both sides of %llu of %llu synapses lie in one segment: " QUESTION, (unsigned long long)autapses,
+                 (unsigned long long)judged);
+#undef QUESTION
+}
+
 static void report(const exa_connectome_work *w) {
     for (int s = 1; s < EXA_SYNAPSE_STATES; s++)
         if (w->states[s])
             EXA_WARN("synapses: %llu of %llu rows do not count: %s (listed in rejected.csv)",
                      (unsigned long long)w->states[s], (unsigned long long)w->rows, exa_synapse_state_names[s]);
-    if (2 * w->states[EXA_SYNAPSE_WAS_OUTSIDE] > w->rows)
-        EXA_WARN("most positions are outside the segmentation: are units, voxel size and axis order what the table "
-                 "has?");
+    doubt(w);
     if (w->differing) /* of course, if the table was made with another segmentation */
         EXA_INFO("synapses: in %llu rows the table names another segment than the segmentation has there; the "
                  "segmentation counts",
@@ -311,6 +328,15 @@ static void report(const exa_connectome_work *w) {
 static bool differs(const exa_synapse *s) {
     return (s->table_pre && s->pre && s->table_pre != s->pre) ||
            (s->table_post && s->post && s->table_post != s->post);
+}
+
+static void compare(exa_connectome_work *w, const exa_synapse *s) {
+    const bool located = (s->flags & EXA_SYNAPSE_POINTS) && exa_synapse_judge(s, true) == EXA_SYNAPSE_ACCEPTED;
+
+    w->naming += (s->table_pre && s->pre) || (s->table_post && s->post);
+    w->differing += differs(s);
+    w->located += located;
+    w->located_autapses += located && s->pre == s->post;
 }
 
 exa_status exa_connectome_judge(exa_connectome_work *w) {
@@ -325,10 +351,13 @@ exa_status exa_connectome_judge(exa_connectome_work *w) {
     list = w->synapses.list;
     for (size_t i = 0; i < w->synapses.count; i++) {
         w->states[exa_synapse_judge(&list[i], w->o->autapses)]++;
-        w->differing += w->volume && differs(&list[i]);
+        if (w->volume) compare(w, &list[i]);
     }
     EXA_TRY(exa_sum_all(w->states, EXA_SYNAPSE_STATES));
+    EXA_TRY(exa_sum_all(&w->naming, 1));
     EXA_TRY(exa_sum_all(&w->differing, 1));
+    EXA_TRY(exa_sum_all(&w->located, 1));
+    EXA_TRY(exa_sum_all(&w->located_autapses, 1));
     report(w);
     return EXA_OK;
 }

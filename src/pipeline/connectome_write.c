@@ -56,6 +56,15 @@ static void print_contact(const exa_connectome_work *w, FILE *f, exa_segid a, ex
             faces[2], area_of(w, faces));
 }
 
+/* Those of the connection from pre to post, if it was kept. */
+static uint64_t kept_synapses(const exa_connectome_work *w, const exa_pair *p, exa_segid pre, exa_segid post,
+                              uint64_t synapses) {
+    exa_connection c = {.pre = pre, .post = post, .synapses = synapses};
+
+    memcpy(c.faces, p->faces, sizeof c.faces);
+    return exa_connectome_keeps(w, &c) ? synapses : 0;
+}
+
 static void print_contacts(const exa_connectome_work *w, FILE *f) {
     const exa_pair *list = w->pairs.list;
 
@@ -64,7 +73,9 @@ static void print_contacts(const exa_connectome_work *w, FILE *f) {
         if (p->faces[0] + p->faces[1] + p->faces[2] == 0) continue;
         print_contact(w, f, p->a, p->b, p->faces);
         if (!w->o->no_sites) fprintf(f, ",%" PRIu64, p->sites);
-        if (w->o->synapses) fprintf(f, ",%" PRIu64 ",%" PRIu64, p->forward, p->backward);
+        if (w->o->synapses)
+            fprintf(f, ",%" PRIu64 ",%" PRIu64, kept_synapses(w, p, p->a, p->b, p->forward),
+                    kept_synapses(w, p, p->b, p->a, p->backward));
         fputc('\n', f);
     }
 }
@@ -546,7 +557,13 @@ static exa_status write_summary(const exa_connectome_work *w, const uint64_t *su
     return st;
 }
 
+enum { SITES_OF_AN_IMAGE = 1000 /* of each grey value, far more than of any segment among 255 */ };
+
 static void say(const exa_connectome_work *w, const uint64_t *sums) {
+    if (w->bytes && sums[SITES] / SITES_OF_AN_IMAGE > sums[SEGMENTS])
+        EXA_WARN("%" PRIu64 " contact sites of %" PRIu64
+                 " labels of 8 bits: is '%s' an image, and not a segmentation?",
+                 sums[SITES], sums[SEGMENTS], w->o->segmentation);
     if (w->volume)
         EXA_INFO("%" PRIu64 " segments, %" PRIu64 " contacts with %" PRIu64 " faces and %.6g um^2; %" PRIu64
                  " sites",

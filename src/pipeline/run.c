@@ -356,7 +356,7 @@ static exa_status prepare(exa_run_work *w) {
     EXA_TRY(exa_plan_threads(w->job, &w->threads));
     EXA_TRY(exa_inputs_open(w->job, &w->inputs));
     EXA_TRY(exa_run_check_export(w));
-    EXA_TRY(exa_run_check_circuits(w));
+    EXA_TRY(exa_run_check_circuits(w->job, &w->inputs));
     return exa_plan_grid(w->job, &w->inputs, &w->grid);
 }
 

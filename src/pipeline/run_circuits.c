@@ -4,6 +4,7 @@
 
 #include "exaconn/comm.h"
 #include "exaconn/connectome.h"
+#include "exaconn/run.h"
 
 #include <stdio.h>
 #include <string.h>
@@ -40,16 +41,16 @@ static exa_status check_table(const exa_job *job) {
 }
 
 /* Said before the work rather than after it. */
-exa_status exa_run_check_circuits(const exa_run_work *w) {
-    const double *size = w->inputs.voxel_size_nm;
+exa_status exa_run_check_circuits(const exa_job *job, const exa_inputs *inputs) {
+    const double *size = inputs->voxel_size_nm;
 
-    if (!wanted(w->job)) return EXA_OK;
+    if (!wanted(job)) return EXA_OK;
     EXA_CHECK(
         size[0] > 0 && size[1] > 0 && size[2] > 0, EXA_ERR_CONFIG,
         "contacts have areas, for which the size of a voxel must be known, and '%s' does not say it. Hint: set "
         "\"voxel_size_nm\": [Z, Y, X]",
-        w->job->volume);
-    return w->job->circuits.synapses ? check_table(w->job) : EXA_OK;
+        job->volume);
+    return job->circuits.synapses ? check_table(job) : EXA_OK;
 }
 
 exa_status exa_run_circuits(exa_run_work *w) {

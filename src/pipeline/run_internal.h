@@ -182,7 +182,6 @@ exa_status exa_run_export(exa_run_work *w);
 exa_status exa_run_fingerprint(const char *folder, char hex[EXA_SHA256_HEX_BYTES]);
 
 /* run_circuits.c: contacts and connections, if the job wants them. Collective. */
-exa_status exa_run_check_circuits(const exa_run_work *w);
 exa_status exa_run_circuits(exa_run_work *w);
 
 /* run_input.c */

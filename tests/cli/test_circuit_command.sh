@@ -45,11 +45,23 @@ expect 0 '1 connections are lighter|10 connections are lighter' -- "$EXACONN" ci
 "$EXACONN" circuit "$work/c/connections.csv" --null none --json -q | sed 1,2d > "$work/b"
 check "matrix and table are one graph" cmp <(tail -n +2 "$work/a") <(tail -n +2 "$work/b")
 expect 0 'all of .*segments.csv' 'mean length, um' -- \
-    "$EXACONN" circuit "$work/c/connectome.h5" --nodes "$work/c/segments.csv" --voxel-size 8 --null none
+    "$EXACONN" circuit "$work/c/connectome.h5" --nodes "$work/c/segments.csv" --null none
+"$EXACONN" circuit "$work/c/connectome.h5" --nodes "$work/c/segments.csv" --null none --json -q > "$work/a"
+"$EXACONN" circuit "$work/c/connectome.h5" --nodes "$work/c/segments.csv" --null none --json -q --voxel-size 16 > "$work/b"
+check "the matrix says how large voxels are" cmp "$work/a" "$work/b"
+expect 2 'are 16,16,16 nm .*but 40,4,4 by --voxel-size' -- "$EXACONN" circuit "$work/c/connectome.h5" --nodes "$work/c/segments.csv" --voxel-size 40,4,4
+expect 4 'segments.csv has positions' -- "$EXACONN" circuit "$work/c/connectome.h5" --nodes "$work/c/neurons.csv" --voxel-size 16
 expect 0 'weight area_nm2' -- "$EXACONN" circuit "$work/c/connectome.h5" --weight area_nm2 --null none
 expect 4 "no column 'size'" -- "$EXACONN" circuit "$work/c/connectome.h5" --weight size
 expect 2 'is a matrix' -- "$EXACONN" circuit "$work/c/connectome.h5" --pre a
 expect 4 'no file of|is not|format' -- "$EXACONN" circuit "$work/c/synapses.h5"
+
+# a report is replaced only if that is wanted, and then nothing of the old one stays
+touch "$work/out/mine"
+expect 2 'has things in it' -- "$EXACONN" circuit "$work/e.csv" --null none -o "$work/out"
+check "a refused report is left alone" test -e "$work/out/circuit.json" -a -e "$work/out/distance.csv"
+expect 0 -- "$EXACONN" circuit "$work/e.csv" --only rich-club -o "$work/out" --force
+check "the new report alone" test "$(ls "$work/out" | paste -sd' ')" = 'circuit.json degrees.svg mine nodes.csv rich_club.csv'
 
 # the same bytes whatever the threads, and with rows in another order
 "$EXACONN" circuit "$work/e.csv" --replicas 4 --json -q -t 1 > "$work/a"
@@ -67,6 +79,7 @@ expect 4 "there is no column 'x'; there are: Source, Target" -- "$EXACONN" circu
 expect 2 "there is no 'triad'; choose of components, paths, triads" -- "$EXACONN" circuit "$work/e.csv" --only triad
 expect 2 "there is no 'er'; choose of configuration" -- "$EXACONN" circuit "$work/e.csv" --null er
 expect 2 'needs positions' -- "$EXACONN" circuit "$work/e.csv" --null distance
+expect 2 '--only distance needs positions' -- "$EXACONN" circuit "$work/e.csv" --only distance
 expect 2 'no meaning with --undirected' -- "$EXACONN" circuit "$work/e.csv" --undirected --null mutual
 expect 2 'COLUMN=VALUE' -- "$EXACONN" circuit "$work/e.csv" --where Type
 expect 2 'replicas 0' -- "$EXACONN" circuit "$work/e.csv" --replicas 0

@@ -29,7 +29,15 @@ if command -v mpirun >/dev/null; then
     same ranks one
 fi
 expect 0 'complete already' -- connect "$truth" -s "$work/synapses.csv" --format exaconn-csv -o "$work/cut" --chunk 30,40,25
-expect 2 'something else' -- connect "$truth" -o "$work/cut"
+expect 0 'complete already' -- connect "$truth" -s "$work/synapses.csv" --format exaconn-csv -o "$work/cut" # in other chunks
+touch -d '2001-01-01' "$work/synapses.csv"
+expect 0 'complete already' -- connect "$truth" -s "$work/synapses.csv" --format exaconn-csv -o "$work/cut" --chunk 30,40,25
+expect 2 "something else: made of 'synapses: .*', now of 'min_synapses: 1'" 'name another folder$' -- connect "$truth" -o "$work/cut"
+cp -r "$work/cut" "$work/begun"; rm "$work/begun/summary.json"
+expect 2 "made of 'chunk: 30 40 25', now of 'chunk: 50 50 50'" 'or delete this one: it is not finished' -- connect "$truth" -s "$work/synapses.csv" --format exaconn-csv -o "$work/begun" --chunk 50
+expect 2 'image of a phantom.*' ':/labels' -- connect "phantom:$spec:/raw" -o "$work/image"
+"$EXACONN" phantom seed=7,shape=60,empty=0 -o "$work/image.h5:/raw" >/dev/null
+expect 0 'is .*image.h5:/raw. an image, and not' -- connect "$work/image.h5:/raw" -q -o "$work/image"
 mkdir "$work/full" && touch "$work/full/x"
 expect 2 'other things' -- connect "$truth" -o "$work/full"
 
@@ -68,10 +76,10 @@ refuse 4 'line 1: a zero byte' exaconn-csv 'pre_\0000id'
 refuse 4 'is empty' exaconn-csv ''
 refuse 4 'separated by commas' codex-csv 'pre_root_id;post_root_id\n'
 refuse 4 'split_positions' cave-csv 'id,pre_pt_position\n' --units nm
-refuse 2 'CAVE counts in voxels of its own' cave-csv 'id\n' --units voxels
-refuse 2 'nanometres or voxels' cave-csv 'id\n'
+refuse 2 '--table-voxel-size' cave-csv 'id\n' --units voxels
+refuse 2 '--units nm or' cave-csv 'id\n'
 refuse 2 'has no positions' codex-csv 'pre_root_id\n' --units nm
-refuse 2 'in which order' flyem-json '{}' --units voxels
+refuse 2 '--axes xyz' flyem-json '{}' --units voxels
 refuse 2 'carry their axis' cave-csv 'id\n' --units nm --axes xyz
 refuse 2 'says itself' exaconn-csv "$head\n" --units nm
 refuse 4 'no "data"' flyem-json '{"a": 1}' --units voxels --axes xyz
@@ -89,7 +97,7 @@ expect 2 'about a segmentation' -- connect -s "$work/synapses.csv" --format exac
 expect 2 'nothing to count' -- connect -o "$work/refused"
 expect 2 'candidates are contact sites' -- connect "$truth" --no-sites --candidate-area 5 -o "$work/refused"
 "$EXACONN_FIXTURE" volume "$work/v.h5" 30
-expect 2 'how large its voxels are' -- connect "$work/v.h5:/labels" -o "$work/refused"
+expect 2 '--voxel-size Z,Y,X' -- connect "$work/v.h5:/labels" -o "$work/refused"
 expect 0 'contacts' -- connect "$work/v.h5:/labels" --voxel-size 8,8,8 -o "$work/v"
 expect 2 'labels are integers' -- connect "$work/v.h5:/nan" --voxel-size 8 -o "$work/refused"
 
@@ -105,8 +113,28 @@ expect 0 '1 of 2 rows do not count: invalid' -- connect -s "$work/cave.csv" --fo
 printf '%s\n' bodyId_pre,bodyId_post,weight 1,2,0 1,2,4 2,1,5 > "$work/weights.csv"
 expect 0 '1 of 3 rows do not count: no_synapse' -- connect -s "$work/weights.csv" --format neuprint-csv --min-synapses 5 -o "$work/weights"
 check "connections of fewer are left out" test "$(cat "$work/weights/connections.csv" | paste -sd' ')" = 'pre,post,synapses 2,1,5'
+expect 0 -- connect "$truth" -s "$work/synapses.csv" --format exaconn-csv --min-synapses 2 -o "$work/two"
+check "contacts count the synapses of the connections that are kept" python3 - "$work/one" "$work/two" <<'PY'
+import csv, sys
+def beside(folder):
+    kept = {(r['pre'], r['post']): int(r['synapses']) for r in csv.DictReader(open(folder + '/connections.csv'))}
+    touch = list(csv.DictReader(open(folder + '/contacts.csv')))
+    for r in touch:
+        assert int(r['synapses_ab']) == kept.get((r['a'], r['b']), 0) and int(r['synapses_ba']) == kept.get((r['b'], r['a']), 0), r
+    return sum(int(r['synapses_ab']) + int(r['synapses_ba']) for r in touch)
+sys.exit(not beside(sys.argv[1]) > beside(sys.argv[2]))
+PY
 awk -F, -v OFS=, 'NR > 1 { $6 += 90000 } { print }' "$work/synapses.csv" > "$work/far.csv"
 expect 0 'most positions are outside' -- connect "$truth" -s "$work/far.csv" --format exaconn-csv -o "$work/far"
+
+# Axes or units that are not what the table has give numbers all the same: what gives them away is asked about, -q or not.
+question='are units, voxel size and axis order what the table has'
+sed '1s/_z_vx/_T_vx/g; 1s/_x_vx/_z_vx/g; 1s/_T_vx/_x_vx/g' "$work/synapses.csv" > "$work/swapped.csv"
+expect 0 "another segment than the table names in .*$question" -- connect "$truth" -s "$work/swapped.csv" --format exaconn-csv -q -o "$work/swapped"
+sed '1s/_vx/_nm/g' "$work/synapses.csv" | cut -d, -f3- > "$work/nm.csv" # without ids
+expect 0 "lie in one segment: $question" -- connect "$truth" -s "$work/nm.csv" --format exaconn-csv -q -o "$work/nm"
+connect "$truth" -s "$work/synapses.csv" --format exaconn-csv -q -o "$work/right" 2> "$work/said"
+check "nothing is asked of a table that is right" test ! -s "$work/said"
 
 # Inside a run.
 small_job_volume=phantom:seed=7,shape=40x48x40,empty=0
@@ -125,7 +153,12 @@ if command -v mpirun >/dev/null; then # and on two ranks, after a stop before it
     check "the same on two ranks" diff -rq -x summary.json "$work/kept" "$work/job/run/circuits"
 fi
 small_job "$work/job2" '"circuits": {"synapses": "absent.csv", "format": "cave-csv"}'
-expect 1 'absent.csv' -- "$EXACONN" run "$work/job2/job.json"
+expect 1 'absent.csv' "name right" -- "$EXACONN" run "$work/job2/job.json"
+expect 1 'absent.csv' -- "$EXACONN" plan "$work/job2/job.json"
+printf 'pre_id,post_id\n1,2\n' > "$work/job2/few.csv"
+small_job "$work/job2" "\"circuits\": {\"synapses\": \"$work/job2/few.csv\", \"format\": \"exaconn-csv\"}"
+expect 4 "no column 'pre_z_vx' or" -- "$EXACONN" run "$work/job2/job.json"
+expect 4 "no column 'pre_z_vx' or" -- "$EXACONN" plan "$work/job2/job.json"
 small_job "$work/job2" "\"circuits\": {\"synapses\": \"$work/small.csv\"}"
 expect 2 'circuits.format' -- "$EXACONN" run "$work/job2/job.json"
 check "no folder was made" test ! -e "$work/job2/run"
