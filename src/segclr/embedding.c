@@ -422,7 +422,7 @@ static exa_status check_kinds(const exa_volume_info *image, const exa_volume_inf
     bool phantom = strcmp(labels->format, "phantom") == 0 && labels->dtype == EXA_U8;
     size_t bare = strlen(labels->name);
 
-    if (bare > 4 && strcmp(labels->name + bare - 4, ":/raw") == 0) bare -= 5;
+    if (bare > 5 && strcmp(labels->name + bare - 5, ":/raw") == 0) bare -= 5;
     EXA_CHECK(!phantom, EXA_ERR_CONFIG, "'%s' is the image of a phantom, no segmentation. Hint: %.*s:/labels",
               labels->name, (int)bare, labels->name);
     EXA_CHECK(!same_dataset(image->name, labels->name), EXA_ERR_CONFIG,

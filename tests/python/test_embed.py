@@ -211,6 +211,7 @@ def check_offset(work, volume, args):
 def check_refusals(work, volume, weights, args):
     refused = lambda *a, code=2: run('embed', *a, '-o', work / 'x.h5', code=code)
     assert f'hint: {volume}:/labels' in refused(volume, *args[1:])
+    assert f'hint: {volume}:/labels' in refused(f'{volume}:/raw', *args[1:])
     both = f'{work}/part_raw.h5'
     for name in (f'{both}:/raw', f'{work}/./part_raw.h5:raw', both):
         assert 'both the image and' in refused(name, '--image', f'{both}:/raw', '-w', weights)
