@@ -17,12 +17,14 @@ extern "C" {
 typedef enum exa_embedding_distance { EXA_EMBEDDING_PATH, EXA_EMBEDDING_EUCLIDEAN } exa_embedding_distance;
 
 typedef struct exa_embedding_options {
-    const char *image, *segmentation; /* volumes of the same shape */
+    const char *image, *segmentation; /* volumes; the image is of the same voxels or of more */
+    const exa_coord *offset;          /* NULL, or where the segmentation's first voxel lies, whatever it says */
     const char *weights;              /* SegCLR weights file */
     const char *classifier;           /* NULL, or a classifier file */
     const char *output;               /* table to write */
     const char *csv;                  /* NULL, or a folder for one CSV file per segment */
-    const exa_box *box;               /* NULL = the whole volume */
+    bool replace;                     /* the table, and CSV files of an earlier run in that folder */
+    const exa_box *box;               /* NULL = all of the segmentation, else counted as `offset` is */
     double voxel_nm[3];               /* zyx of the volumes; 0 = as they say */
     double spacing_nm;                /* of nodes along a skeleton */
     double aggregate_nm;              /* radius of the means */
@@ -35,6 +37,7 @@ void exa_embedding_defaults(exa_embedding_options *options);
 
 typedef struct exa_embedding_facts {
     uint64_t segments, small_segments, nodes; /* of all ranks */
+    uint64_t vanished;                        /* segments without a voxel at the network's voxel size */
     exa_coord shape[3];                       /* zyx, at the network's voxel size */
     double seconds;                           /* spent in the network, of this rank */
     char network[512];                        /* where its weights came from */

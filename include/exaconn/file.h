@@ -17,6 +17,9 @@ extern "C" {
 bool exa_file_exists(const char *path);
 bool exa_file_is_directory(const char *path);
 
+/* Whether both exist and are one file, whatever they are called. */
+bool exa_file_same(const char *a, const char *b);
+
 /* Joins with one '/'; EXA_ERR_RANGE if it does not fit EXA_PATH_BYTES. */
 exa_status exa_path_join(char out[EXA_PATH_BYTES], const char *directory, const char *name);
 

@@ -16,18 +16,31 @@
 extern "C" {
 #endif
 
+/* The different labels of what was added, 0 being none. */
+typedef struct exa_label_set {
+    exa_segid *ids; /* owned */
+    size_t count, capacity;
+} exa_label_set;
+
+exa_status exa_label_set_add(exa_label_set *set, const exa_segid *labels, size_t count);
+
+/* Puts the ids in ascending order, each once. */
+void exa_label_set_finish(exa_label_set *set);
+
 typedef struct exa_resampled {
     exa_coord shape[3];  /* zyx */
     double voxel_nm[3];  /* as asked for */
     double origin_nm[3]; /* of the box's first corner */
+    uint64_t segments;   /* different labels that the box has before it is resampled */
     uint8_t *image;      /* owned; [z, y, x] */
     exa_segid *labels;   /* owned; [z, y, x] */
 } exa_resampled;
 
-/* Reads `box` of both volumes (the same voxels) slab by slab; only the result is ever held whole. EXA_ERR_RANGE if
- * the box is smaller than one voxel of the result. `pool` may be NULL. */
-exa_status exa_resample_read(exa_volume *image, exa_volume *labels, const exa_box *box, const double source_nm[3],
-                             const double voxel_nm[3], exa_pool *pool, exa_resampled *out);
+/* Reads `box` of the labels, and of the image what lies at `place` + box, slab by slab; only the result is ever
+ * held whole. EXA_ERR_RANGE if the box is smaller than one voxel of the result. `pool` may be NULL. */
+exa_status exa_resample_read(exa_volume *image, const exa_coord place[3], exa_volume *labels, const exa_box *box,
+                             const double source_nm[3], const double voxel_nm[3], exa_pool *pool,
+                             exa_resampled *out);
 
 /* Either alone; `from` [z, y, x] of `shape`, into arrays as the above makes them. */
 exa_status exa_resample_image(const uint8_t *from, const exa_coord shape[3], const double scale[3],

@@ -35,11 +35,14 @@ typedef struct exa_weights_tensor {
 /* ---- reading ------------------------------------------------------------------------------------ */
 
 /* Reads and verifies the whole file into memory. EXA_ERR_CORRUPT: cut short or altered; EXA_ERR_FORMAT: not such a
- * file, or with contents the format does not have; EXA_ERR_UNSUPPORTED: a later version. */
-exa_status exa_weights_file_open(const char *path, exa_weights_file **out);
+ * file, or with contents the format does not have; EXA_ERR_UNSUPPORTED: a later version. `maker` is for hints: the
+ * command that makes what is wanted, "import-ffn", "import-segclr" or "train_segclr_classifier" (static), or NULL
+ * if it may be any. */
+exa_status exa_weights_file_open(const char *path, const char *maker, exa_weights_file **out);
 
 /* The same from a file already in memory (copied; e.g. broadcast by rank 0); `path` is only for messages. */
-exa_status exa_weights_file_open_image(const void *data, size_t size, const char *path, exa_weights_file **out);
+exa_status exa_weights_file_open_image(const void *data, size_t size, const char *path, const char *maker,
+                                       exa_weights_file **out);
 
 /* Refuses a file of another kind ("ffn-convstack3d") or of a kind version beyond `max_version`. */
 exa_status exa_weights_file_expect(exa_weights_file *file, const char *kind, int64_t max_version);

@@ -129,7 +129,8 @@ done:
 
 static const exa_cli_option options_table[] = {
     {"output", 'o', EXA_CLI_PATH, "FILE", "the weights file to write (required)"},
-    {"resolution-nm", 0, EXA_CLI_TRIPLE, "Z,Y,X", "voxel size the network was trained on, in nm (required)"},
+    {"resolution-nm", 0, EXA_CLI_TRIPLE, "Z,Y,X",
+     "voxel size the network was trained on, in nm (required; of random weights default 33,32,32)"},
     {"patch", 0, EXA_CLI_TRIPLE, "Z,Y,X", "extent of a patch in voxels: 33, 65, 97, 129 (default), ..."},
     {"axis-order", 0, EXA_CLI_TEXT, "zyx|xyz", "what the kernels' axes are (default zyx)"},
     {"license", 0, EXA_CLI_TEXT, "TEXT", "the licence of the weights, kept in the file"},

@@ -169,7 +169,7 @@ static exa_status tell_weights(const char *path, report *r) {
     exa_weights_file *file;
     char kind[64] = "";
 
-    EXA_TRY(exa_weights_file_open(path, &file));
+    EXA_TRY(exa_weights_file_open(path, NULL, &file));
     exa_status st = exa_weights_file_get_text(file, "kind", kind, sizeof kind);
     exa_weights_file_close(&file);
     EXA_TRY(st);

@@ -26,6 +26,11 @@ bool exa_file_is_directory(const char *path) {
     return stat(path, &info) == 0 && S_ISDIR(info.st_mode);
 }
 
+bool exa_file_same(const char *a, const char *b) {
+    struct stat x, y;
+    return stat(a, &x) == 0 && stat(b, &y) == 0 && x.st_dev == y.st_dev && x.st_ino == y.st_ino;
+}
+
 exa_status exa_path_join(char out[EXA_PATH_BYTES], const char *directory, const char *name) {
     char joined[EXA_PATH_BYTES];
     size_t length = strlen(directory);

@@ -314,7 +314,7 @@ fail:
 exa_status exa_ffn_model_read(const char *path, exa_ffn_model **out) {
     exa_weights_file *file;
 
-    EXA_TRY(exa_weights_file_open(path, &file));
+    EXA_TRY(exa_weights_file_open(path, "import-ffn", &file));
     exa_status st = read_model(file, out);
     exa_weights_file_close(&file);
     if (st == EXA_ERR_RANGE) st = EXA_ERR_FORMAT; /* here a value out of range is a fault of the file */

@@ -7,10 +7,13 @@
 
 #include "exaconn/clock.h"
 #include "exaconn/comm.h"
+#include "exaconn/file.h"
 #include "exaconn/log.h"
+#include "exaconn/phantom.h"
 #include "exaconn/reduce.h"
 #include "exaconn/segclr_net.h"
 
+#include <inttypes.h>
 #include <math.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -139,32 +142,6 @@ done:
 
 /* ---- segments ----------------------------------------------------------------------------------- */
 
-static size_t drop_doubles(exa_segid *ids, size_t n) {
-    size_t unique = 0;
-
-    if (n == 0) return 0;
-    qsort(ids, n, sizeof *ids, exa_segid_order);
-    for (size_t k = 0; k < n; k++)
-        if (unique == 0 || ids[unique - 1] != ids[k]) ids[unique++] = ids[k];
-    return unique;
-}
-
-/* The different labels, from runs of equal ones. */
-static exa_status list_ids(const exa_resampled *v, exa_segid **ids, size_t *count) {
-    size_t voxels = (size_t)(v->shape[0] * v->shape[1] * v->shape[2]), capacity = 0, n = 0;
-
-    for (size_t i = 0; i < voxels; i++) {
-        if (v->labels[i] == 0 || (i > 0 && v->labels[i] == v->labels[i - 1])) continue;
-        if (n == capacity) {
-            n = drop_doubles(*ids, n);
-            EXA_TRY(exa_grow(ids, &capacity, sizeof **ids, 2 * n + 1024, "segment ids"));
-        }
-        (*ids)[n++] = v->labels[i];
-    }
-    *count = drop_doubles(*ids, n);
-    return EXA_OK;
-}
-
 static void widen(exa_embedding_segment *s, exa_coord z, exa_coord y, exa_coord x) {
     const exa_coord at[3] = {z, y, x};
     for (int a = 0; a < 3; a++) {
@@ -180,28 +157,31 @@ static void widen(exa_embedding_segment *s, exa_coord z, exa_coord y, exa_coord 
 }
 
 static exa_status list_segments(const exa_resampled *v, exa_embedding_segment **out, size_t *count) {
-    exa_segid *ids = NULL;
+    exa_label_set set = {.ids = NULL};
     exa_embedding_segment *list = NULL, *last = NULL;
-    size_t n = 0, at = 0;
+    size_t at = 0;
     exa_status st;
 
-    EXA_GOTO(done, list_ids(v, &ids, &n));
-    EXA_GOTO(done, exa_calloc(n, sizeof *list, "segments", &list));
-    for (size_t i = 0; i < n; i++) list[i].id = ids[i];
+    EXA_GOTO(done, exa_label_set_add(&set, v->labels, (size_t)(v->shape[0] * v->shape[1] * v->shape[2])));
+    exa_label_set_finish(&set);
+    EXA_GOTO(done, exa_calloc(set.count, sizeof *list, "segments", &list));
+    for (size_t i = 0; i < set.count; i++) list[i].id = set.ids[i];
     for (exa_coord z = 0; z < v->shape[0]; z++) {
         for (exa_coord y = 0; y < v->shape[1]; y++) {
             for (exa_coord x = 0; x < v->shape[2]; x++, at++) {
                 if (v->labels[at] == 0) continue;
                 if (!last || last->id != v->labels[at])
-                    last = &list[(exa_segid *)bsearch(&v->labels[at], ids, n, sizeof *ids, exa_segid_order) - ids];
+                    last = &list[(exa_segid *)bsearch(&v->labels[at], set.ids, set.count, sizeof *set.ids,
+                                                      exa_segid_order) -
+                                 set.ids];
                 widen(last, z, y, x);
             }
         }
     }
     *out = list;
-    *count = n;
+    *count = set.count;
 done:
-    free(ids);
+    free(set.ids);
     return st;
 }
 
@@ -349,7 +329,9 @@ typedef struct inputs {
     exa_volume *image, *labels;
     exa_segclr_model *model;
     exa_segclr_classifier *classifier;
-    exa_box box;
+    exa_box box;         /* in voxels of the labels */
+    exa_coord offset[3]; /* of the labels, in the volume that they were made from */
+    exa_coord place[3];  /* of the labels, in the image */
     double voxel_nm[3];
 } inputs;
 
@@ -373,9 +355,89 @@ static exa_status find_voxel_size(const exa_embedding_options *o, const exa_volu
     return EXA_OK;
 }
 
+/* Where the labels lie: in the volume they were made from, and in the image, which may be another part of it. An
+ * image that does not say where it lies is that whole volume, or of the same voxels if it has their shape. */
+static exa_status find_place(const exa_embedding_options *o, const exa_volume_info *image,
+                             const exa_volume_info *labels, inputs *in) {
+    exa_box whole = {{0, 0, 0}, {0, 0, 0}}, part = whole;
+    exa_coord of_image[3];
+    bool found, placed;
+
+    EXA_TRY(exa_volume_get_offset(in->labels, in->offset, &found));
+    if (o->offset) memcpy(in->offset, o->offset, sizeof in->offset);
+    EXA_TRY(exa_volume_get_offset(in->image, of_image, &placed));
+    bool same = memcmp(image->shape, labels->shape, sizeof image->shape) == 0;
+    if (same && (!placed || !(found || o->offset))) memcpy(of_image, in->offset, sizeof of_image);
+    for (int a = 0; a < 3; a++) part.start[a] = in->place[a] = in->offset[a] - of_image[a];
+    memcpy(whole.shape, image->shape, sizeof whole.shape);
+    memcpy(part.shape, labels->shape, sizeof part.shape);
+    EXA_CHECK(
+        exa_box_inside(&part, &whole), EXA_ERR_CONFIG,
+        "'%s' is %lld x %lld x %lld voxels (z,y,x) and does not cover '%s' of %lld x %lld x %lld at its voxel "
+        "%lld,%lld,%lld. Hint: give the image of the same voxels or a larger one; --offset Z,Y,X says where "
+        "the segmentation begins if its offset_zyx_vx is missing or wrong",
+        image->name, (long long)image->shape[0], (long long)image->shape[1], (long long)image->shape[2],
+        labels->name, (long long)labels->shape[0], (long long)labels->shape[1], (long long)labels->shape[2],
+        (long long)part.start[0], (long long)part.start[1], (long long)part.start[2]);
+    EXA_CHECK(same || found || placed || o->offset, EXA_ERR_CONFIG,
+              "'%s' is %lld x %lld x %lld voxels (z,y,x) but '%s' is %lld x %lld x %lld, and no attribute "
+              "offset_zyx_vx says where it lies. Hint: image and segmentation must be of the same voxels, or say "
+              "where it begins with --offset Z,Y,X",
+              image->name, (long long)image->shape[0], (long long)image->shape[1], (long long)image->shape[2],
+              labels->name, (long long)labels->shape[0], (long long)labels->shape[1], (long long)labels->shape[2]);
+    return EXA_OK;
+}
+
+/* The whole segmentation, or --box, which counts from where offsets do. */
+static exa_status find_box(const exa_embedding_options *o, const exa_volume_info *labels, inputs *in) {
+    exa_box whole = {{0, 0, 0}, {0, 0, 0}};
+
+    memcpy(whole.shape, labels->shape, sizeof whole.shape);
+    in->box = o->box ? *o->box : whole;
+    for (int a = 0; o->box && a < 3; a++) in->box.start[a] -= in->offset[a];
+    EXA_CHECK(exa_box_inside(&in->box, &whole), EXA_ERR_CONFIG,
+              "--box is not inside '%s', which has voxels %lld,%lld,%lld to %lld,%lld,%lld (z,y,x)", labels->name,
+              (long long)in->offset[0], (long long)in->offset[1], (long long)in->offset[2],
+              (long long)(in->offset[0] + whole.shape[0] - 1), (long long)(in->offset[1] + whole.shape[1] - 1),
+              (long long)(in->offset[2] + whole.shape[2] - 1));
+    return EXA_OK;
+}
+
+/* Whether two names of volumes in files are of one dataset; a name without dataset means the file's only one. */
+static bool same_dataset(const char *a, const char *b) {
+    char path[2][EXA_PATH_BYTES], dataset[2][EXA_PATH_BYTES];
+    const char *set[2], *name[2] = {a, b};
+
+    if (strcmp(a, b) == 0) return true;
+    for (int i = 0; i < 2; i++) {
+        if (strncmp(name[i], EXA_PHANTOM_PREFIX, strlen(EXA_PHANTOM_PREFIX)) == 0) return false;
+        if (exa_volume_split_name(name[i], path[i], EXA_PATH_BYTES, dataset[i], EXA_PATH_BYTES) != EXA_OK)
+            return false; /* no HDF5 file; the volume could be opened */
+        set[i] = dataset[i] + strspn(dataset[i], "/");
+    }
+    return exa_file_same(path[0], path[1]) && (!*set[0] || !*set[1] || strcmp(set[0], set[1]) == 0);
+}
+
+static exa_status check_kinds(const exa_volume_info *image, const exa_volume_info *labels) {
+    bool phantom = strcmp(labels->format, "phantom") == 0 && labels->dtype == EXA_U8;
+    size_t bare = strlen(labels->name);
+
+    if (bare > 5 && strcmp(labels->name + bare - 5, ":/raw") == 0) bare -= 5;
+    EXA_CHECK(!phantom, EXA_ERR_CONFIG, "'%s' is the image of a phantom, no segmentation. Hint: %.*s:/labels",
+              labels->name, (int)bare, labels->name);
+    EXA_CHECK(!same_dataset(image->name, labels->name), EXA_ERR_CONFIG,
+              "'%s' is both the image and the segmentation. Hint: --image is what was segmented, SEGMENTATION the "
+              "labels: exaconn embed out/segmentation.h5:/segmentation --image em.h5:/raw",
+              image->name);
+    EXA_CHECK(image->dtype == EXA_U8, EXA_ERR_CONFIG,
+              "the image '%s' is %s; SegCLR networks are trained on uint8. Hint: convert it first", image->name,
+              exa_dtype_name(image->dtype));
+    EXA_CHECK(labels->dtype != EXA_F32, EXA_ERR_CONFIG, "'%s' is float32, which is no segmentation", labels->name);
+    return EXA_OK;
+}
+
 static exa_status open_inputs(const exa_embedding_options *o, inputs *in) {
     exa_volume_info image, labels;
-    exa_box whole = {{0, 0, 0}, {0, 0, 0}};
 
     EXA_TRY(exa_segclr_model_read(o->weights, &in->model));
     if (o->classifier)
@@ -384,19 +446,9 @@ static exa_status open_inputs(const exa_embedding_options *o, inputs *in) {
     EXA_TRY(exa_volume_open(o->segmentation, &in->labels));
     EXA_TRY(exa_volume_get_info(in->image, &image));
     EXA_TRY(exa_volume_get_info(in->labels, &labels));
-    EXA_CHECK(
-        memcmp(image.shape, labels.shape, sizeof image.shape) == 0, EXA_ERR_CONFIG,
-        "'%s' is %lld x %lld x %lld voxels (z,y,x) but '%s' is %lld x %lld x %lld. Hint: image and segmentation "
-        "must be of the same voxels",
-        image.name, (long long)image.shape[0], (long long)image.shape[1], (long long)image.shape[2], labels.name,
-        (long long)labels.shape[0], (long long)labels.shape[1], (long long)labels.shape[2]);
-    EXA_CHECK(image.dtype == EXA_U8, EXA_ERR_CONFIG,
-              "the image '%s' is %s; SegCLR networks are trained on uint8. Hint: convert it first", image.name,
-              exa_dtype_name(image.dtype));
-    EXA_CHECK(labels.dtype != EXA_F32, EXA_ERR_CONFIG, "'%s' is float32, which is no segmentation", labels.name);
-    memcpy(whole.shape, image.shape, sizeof whole.shape);
-    in->box = o->box ? *o->box : whole;
-    EXA_CHECK(exa_box_inside(&in->box, &whole), EXA_ERR_CONFIG, "--box is not inside '%s'", image.name);
+    EXA_TRY(check_kinds(&image, &labels));
+    EXA_TRY(find_place(o, &image, &labels, in));
+    EXA_TRY(find_box(o, &labels, in));
     return find_voxel_size(o, &image, &labels, in->voxel_nm);
 }
 
@@ -421,6 +473,16 @@ static void free_rows(exa_embedding_rows *r) {
     free(r->segments);
 }
 
+static void log_segments(const exa_embedding_options *o, const exa_embedding_facts *f) {
+    EXA_INFO("%" PRIu64 " segments; %" PRIu64 " smaller than %lld voxels and %" PRIu64
+             " that vanish at the network's voxel size left out",
+             f->segments, f->small_segments, (long long)o->min_voxels, f->vanished);
+    if (f->segments == 0)
+        EXA_WARN(
+            "no segment is left to embed: the table has no rows. Hint: look at the segmentation, --voxel-size, "
+            "--box and --min-voxels");
+}
+
 static exa_status make_rows(const exa_embedding_options *o, inputs *in, const exa_resampled *v, exa_pool *pool,
                             exa_embedding_rows *rows, exa_embedding_facts *facts) {
     exa_segclr_net *net = NULL;
@@ -428,7 +490,9 @@ static exa_status make_rows(const exa_embedding_options *o, inputs *in, const ex
 
     rows->floats = in->model->geometry.embedding;
     EXA_TRY(list_segments(v, &rows->segments, &rows->segment_count));
+    facts->vanished = v->segments - rows->segment_count;
     take_share(rows, o->min_voxels, facts);
+    if (exa_comm_rank() == 0) log_segments(o, facts);
     EXA_TRY(make_nodes(v, o->spacing_nm, rows));
     EXA_TRY(make_columns(v, rows));
     EXA_INFO("%zu nodes in %zu segments", rows->count, rows->segment_count);
@@ -449,8 +513,9 @@ static exa_status run_alone(const exa_embedding_options *o, inputs *in, exa_embe
 
     EXA_TRY(open_inputs(o, in));
     EXA_TRY(exa_pool_create(o->threads, false, &pool));
-    EXA_GOTO(done,
-             exa_resample_read(in->image, in->labels, &in->box, in->voxel_nm, in->model->resolution_nm, pool, &v));
+    EXA_GOTO(done, exa_resample_read(in->image, in->place, in->labels, &in->box, in->voxel_nm,
+                                     in->model->resolution_nm, pool, &v));
+    for (int a = 0; a < 3; a++) v.origin_nm[a] += (double)in->offset[a] * in->voxel_nm[a];
     memcpy(facts->shape, v.shape, sizeof facts->shape);
     snprintf(facts->network, sizeof facts->network, "%s", in->model->source);
     EXA_GOTO(done, make_rows(o, in, &v, pool, rows, facts));
@@ -466,10 +531,11 @@ exa_status exa_embedding_run(const exa_embedding_options *o, exa_embedding_facts
     inputs in = {.image = NULL};
     exa_status st;
 
+    EXA_GOTO(done, exa_embedding_try_output(o)); /* before hours of work */
     EXA_GOTO(done, exa_comm_agree(run_alone(o, &in, &rows, &f)));
     f.nodes = rows.count;
     EXA_GOTO(done, exa_sum_all(&f.nodes, 1));
-    EXA_GOTO(done, exa_embedding_write(o, in.model, in.classifier, in.voxel_nm, &rows));
+    EXA_GOTO(done, exa_embedding_write(o, in.model, in.classifier, in.voxel_nm, in.offset, &f, &rows));
     *facts = f;
 done:
     free_rows(&rows);

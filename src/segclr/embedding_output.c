@@ -16,13 +16,16 @@
 /* ---- the table ---------------------------------------------------------------------------------- */
 
 static exa_status put_attributes(exa_column_file *f, const exa_embedding_options *o, const exa_segclr_model *m,
-                                 const exa_segclr_classifier *c, const double voxel_nm[3]) {
-    double patch[3];
+                                 const exa_segclr_classifier *c, const double voxel_nm[3],
+                                 const exa_coord offset[3]) {
+    double patch[3], offset_vx[3];
 
     for (int a = 0; a < 3; a++) patch[a] = (double)m->patch[a];
+    for (int a = 0; a < 3; a++) offset_vx[a] = (double)offset[a];
     EXA_TRY(exa_column_file_put_text(f, "image", o->image));
     EXA_TRY(exa_column_file_put_text(f, "segmentation", o->segmentation));
     EXA_TRY(exa_column_file_put_reals(f, "voxel_size_nm_zyx", voxel_nm, 3));
+    EXA_TRY(exa_column_file_put_reals(f, "offset_zyx_vx", offset_vx, 3));
     EXA_TRY(exa_column_file_put_text(f, "network", m->source));
     EXA_TRY(exa_column_file_put_text(f, "network_sha256", m->weights_sha256));
     EXA_TRY(exa_column_file_put_text(f, "network_variant", exa_segclr_variant_name(m->geometry.variant)));
@@ -34,6 +37,12 @@ static exa_status put_attributes(exa_column_file *f, const exa_embedding_options
     if (!c) return EXA_OK;
     EXA_TRY(exa_column_file_put_text(f, "classifier", exa_segclr_classifier_source(c)));
     return exa_column_file_put_text(f, "class_names", exa_segclr_classifier_names(c));
+}
+
+static exa_status put_counts(exa_column_file *f, const exa_embedding_facts *facts) {
+    EXA_TRY(exa_column_file_put_integer(f, "segments", facts->segments));
+    EXA_TRY(exa_column_file_put_integer(f, "segments_small", facts->small_segments));
+    return exa_column_file_put_integer(f, "segments_vanished", facts->vanished);
 }
 
 static exa_status put_numbers(exa_column_file *f, const exa_embedding_rows *r) {
@@ -118,26 +127,43 @@ static exa_status write_segment(const char *folder, const exa_embedding_rows *r,
     return st;
 }
 
-static exa_status write_csv(const char *folder, const exa_embedding_rows *r) {
-    EXA_TRY(exa_comm_agree(exa_comm_rank() == 0 ? exa_file_make_directories(folder) : EXA_OK));
+static exa_status prepare_csv(const exa_embedding_options *o) {
+    EXA_TRY(exa_file_make_directories(o->csv));
+    return o->replace ? exa_embedding_remove_csv(o->csv) : EXA_OK;
+}
+
+static exa_status write_csv(const exa_embedding_options *o, const exa_embedding_rows *r) {
+    EXA_TRY(exa_comm_agree(exa_comm_rank() == 0 ? prepare_csv(o) : EXA_OK));
     exa_status st = EXA_OK;
-    for (size_t i = 0; i < r->segment_count && st == EXA_OK; i++) st = write_segment(folder, r, &r->segments[i]);
+    for (size_t i = 0; i < r->segment_count && st == EXA_OK; i++) st = write_segment(o->csv, r, &r->segments[i]);
     return exa_comm_agree(st);
+}
+
+/* ---- beforehand --------------------------------------------------------------------------------- */
+
+exa_status exa_embedding_try_output(const exa_embedding_options *o) {
+    exa_column_file *f = NULL;
+
+    EXA_TRY(exa_comm_agree(o->csv && exa_comm_rank() == 0 ? exa_embedding_try_csv(o->csv, o->replace) : EXA_OK));
+    EXA_TRY(exa_column_file_create(o->output, EXA_EMBEDDING_FORMAT, &f));
+    exa_column_file_close(&f); /* not committed: it goes */
+    return EXA_OK;
 }
 
 /* ---- all of it ---------------------------------------------------------------------------------- */
 
 exa_status exa_embedding_write(const exa_embedding_options *o, const exa_segclr_model *m,
-                               const exa_segclr_classifier *c, const double voxel_nm[3],
-                               const exa_embedding_rows *rows) {
+                               const exa_segclr_classifier *c, const double voxel_nm[3], const exa_coord offset[3],
+                               const exa_embedding_facts *facts, const exa_embedding_rows *rows) {
     exa_column_file *f = NULL;
     exa_status st;
 
     EXA_TRY(exa_column_file_create(o->output, EXA_EMBEDDING_FORMAT, &f));
-    EXA_GOTO(done, put_attributes(f, o, m, c, voxel_nm));
+    EXA_GOTO(done, put_attributes(f, o, m, c, voxel_nm, offset));
+    EXA_GOTO(done, put_counts(f, facts));
     EXA_GOTO(done, put_numbers(f, rows));
     EXA_GOTO(done, put_classes(f, c, rows));
-    if (o->csv) EXA_GOTO(done, write_csv(o->csv, rows));
+    if (o->csv) EXA_GOTO(done, write_csv(o, rows));
     EXA_GOTO(done, exa_column_file_commit(f)); /* last: the table is the mark that all is there */
 done:
     exa_column_file_close(&f);

@@ -183,6 +183,29 @@ exa_status exa_resample_labels(const exa_segid *from, const exa_coord shape[3], 
     return resample(&s, shape, scale, out_shape, NULL, out);
 }
 
+/* ---- the labels there are ----------------------------------------------------------------------- */
+
+void exa_label_set_finish(exa_label_set *s) {
+    size_t unique = 0;
+
+    if (s->count) qsort(s->ids, s->count, sizeof *s->ids, exa_segid_order);
+    for (size_t k = 0; k < s->count; k++)
+        if (unique == 0 || s->ids[unique - 1] != s->ids[k]) s->ids[unique++] = s->ids[k];
+    s->count = unique;
+}
+
+exa_status exa_label_set_add(exa_label_set *s, const exa_segid *labels, size_t count) {
+    for (size_t i = 0; i < count; i++) { /* one for each run of equal ones */
+        if (labels[i] == 0 || (i > 0 && labels[i] == labels[i - 1])) continue;
+        if (s->count == s->capacity) {
+            exa_label_set_finish(s);
+            EXA_TRY(exa_grow(&s->ids, &s->capacity, sizeof *s->ids, 2 * s->count + 1024, "segment ids"));
+        }
+        s->ids[s->count++] = labels[i];
+    }
+    return EXA_OK;
+}
+
 /* ---- volumes ------------------------------------------------------------------------------------ */
 
 /* The planes of the result from `first` on whose source planes make one slab. */
@@ -192,15 +215,15 @@ static exa_coord planes_of_slab(const axis *z, exa_coord first) {
     return end;
 }
 
-static exa_status read_slabs(exa_volume *image, exa_volume *labels, const exa_box *box, const axes *x,
-                             exa_pool *pool, job *j) {
+static exa_status read_slabs(exa_volume *image, const exa_coord place[3], exa_volume *labels, const exa_box *box,
+                             const axes *x, exa_pool *pool, job *j, exa_label_set *set) {
     const axis *z = &x->a[0];
     uint8_t *raw = NULL;
     exa_segid *ids = NULL;
     exa_status st = EXA_OK;
 
     for (exa_coord first = 0, end; first < z->n; first = end) {
-        exa_box slab = *box;
+        exa_box slab = *box, of_image;
         end = planes_of_slab(z, first);
         slab.start[0] += z->covers[first].first;
         slab.shape[0] = z->covers[end - 1].first + z->covers[end - 1].count - z->covers[first].first;
@@ -211,8 +234,11 @@ static exa_status read_slabs(exa_volume *image, exa_volume *labels, const exa_bo
         ids = NULL;
         EXA_GOTO(done, exa_alloc(voxels, sizeof *raw, "a slab of the image", &raw));
         EXA_GOTO(done, exa_alloc(voxels, sizeof *ids, "a slab of the segmentation", &ids));
-        EXA_GOTO(done, exa_volume_read(image, &slab, EXA_U8, raw));
+        of_image = slab;
+        for (int a = 0; a < 3; a++) of_image.start[a] += place[a];
+        EXA_GOTO(done, exa_volume_read(image, &of_image, EXA_U8, raw));
         EXA_GOTO(done, exa_volume_read(labels, &slab, EXA_U64, ids));
+        EXA_GOTO(done, exa_label_set_add(set, ids, voxels));
         j->from = (source){raw, ids, z->covers[first].first, slab.shape[1], slab.shape[2]};
         j->first_plane = first;
         exa_pool_for(pool, (size_t)((end - first) * x->a[1].n), row_body, j);
@@ -223,9 +249,11 @@ done:
     return st;
 }
 
-exa_status exa_resample_read(exa_volume *image, exa_volume *labels, const exa_box *box, const double source_nm[3],
-                             const double voxel_nm[3], exa_pool *pool, exa_resampled *out) {
+exa_status exa_resample_read(exa_volume *image, const exa_coord place[3], exa_volume *labels, const exa_box *box,
+                             const double source_nm[3], const double voxel_nm[3], exa_pool *pool,
+                             exa_resampled *out) {
     exa_resampled r = {.image = NULL};
+    exa_label_set set = {.ids = NULL};
     axes x = {0};
     job j = {.axes = &x};
     double scale[3];
@@ -249,11 +277,14 @@ exa_status exa_resample_read(exa_volume *image, exa_volume *labels, const exa_bo
     EXA_GOTO(done, exa_alloc(voxels, sizeof *r.labels, "the labels at the network's voxel size", &r.labels));
     j.image = r.image;
     j.labels = r.labels;
-    EXA_GOTO(done, read_slabs(image, labels, box, &x, pool, &j));
+    EXA_GOTO(done, read_slabs(image, place, labels, box, &x, pool, &j, &set));
+    exa_label_set_finish(&set);
+    r.segments = set.count;
     *out = r;
     r = (exa_resampled){.image = NULL};
 done:
     exa_resampled_free(&r);
+    free(set.ids);
     free(j.votes);
     free_axes(&x);
     return st;

@@ -266,7 +266,7 @@ exa_status exa_segclr_classifier_read(const char *path, int floats, exa_segclr_c
     exa_weights_file *f = NULL;
     exa_status st;
 
-    EXA_TRY(exa_weights_file_open(path, &f));
+    EXA_TRY(exa_weights_file_open(path, "train_segclr_classifier", &f));
     st = exa_calloc(1, sizeof *c, "a classifier", &c);
     if (st == EXA_OK) st = read_classifier(f, floats, c);
     exa_weights_file_close(&f);

@@ -174,7 +174,7 @@ done:
 exa_status exa_segclr_model_read(const char *path, exa_segclr_model **out) {
     exa_weights_file *file;
 
-    EXA_TRY(exa_weights_file_open(path, &file));
+    EXA_TRY(exa_weights_file_open(path, "import-segclr", &file));
     exa_status st = read_model(file, out);
     exa_weights_file_close(&file);
     if (st == EXA_ERR_RANGE) st = EXA_ERR_FORMAT; /* here a value out of range is a fault of the file */

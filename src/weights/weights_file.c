@@ -15,7 +15,7 @@
 #define MAX_DEPTH 16    /* of groups */
 #define MAX_LINKS 65536 /* visited in all */
 #define MAX_NAME 1024   /* bytes of a tensor's full name */
-#define DAMAGED "Hint: copy it again, or make it again with `exaconn import-ffn`"
+#define DAMAGED "Hint: copy it again, or make it again with %s"
 
 /* ---- shared with the writer --------------------------------------------------------------------- */
 
@@ -75,34 +75,41 @@ void exa_weights_file_close(exa_weights_file **file) {
 
 /* ---- the header --------------------------------------------------------------------------------- */
 
-static exa_status check_digest(const unsigned char *data, size_t size, const char *path) {
+/* What makes such files, for hints. */
+static const char *command_of(const char *maker) {
+    if (!maker) return "`exaconn import-ffn` or `exaconn import-segclr`";
+    if (strcmp(maker, "import-segclr") == 0) return "`exaconn import-segclr`";
+    return strcmp(maker, "import-ffn") == 0 ? "`exaconn import-ffn`" : "`scripts/train_segclr_classifier.py`";
+}
+
+static exa_status check_digest(const unsigned char *data, size_t size, const char *path, const char *maker) {
     char found[EXA_SHA256_HEX_BYTES], stored[EXA_SHA256_HEX_BYTES];
 
     EXA_TRY(exa_sha256(data + EXA_WEIGHTS_HEADER, size - EXA_WEIGHTS_HEADER, found));
     for (int i = 0; i < 32; i++) snprintf(stored + 2 * i, 3, "%02x", data[24 + i]);
     EXA_CHECK(strcmp(found, stored) == 0, EXA_ERR_CORRUPT,
               "weights file '%s' was altered: SHA-256 of its contents is %.16s..., stored is %.16s.... " DAMAGED,
-              path, found, stored);
+              path, found, stored, command_of(maker));
     return EXA_OK;
 }
 
-static exa_status check_header(const unsigned char *data, size_t size, const char *path) {
+static exa_status check_header(const unsigned char *data, size_t size, const char *path, const char *maker) {
     EXA_CHECK(size < 8 || memcmp(data, "\x89HDF\r\n\x1a\n", 8) != 0, EXA_ERR_FORMAT,
               "'%s' is an HDF5 file without the header of a weights file. Hint: write it as docs/formats.md says "
-              "(userblock_size=512), or make it with `exaconn import-ffn`",
-              path);
+              "(userblock_size=512), or make it with %s",
+              path, command_of(maker));
     EXA_CHECK(
         size < 8 || memcmp(data, EXA_WEIGHTS_MAGIC, 8) == 0, EXA_ERR_FORMAT,
         "'%s' is not a weights file (its first bytes are not \"EXAWTS\"). Hint: a TensorFlow checkpoint is turned "
-        "into one by `exaconn import-ffn`",
-        path);
+        "into one by %s",
+        path, command_of(maker));
     EXA_CHECK(size >= EXA_WEIGHTS_HEADER, EXA_ERR_CORRUPT,
-              "weights file '%s' was cut short: only %zu bytes. " DAMAGED, path, size);
+              "weights file '%s' was cut short: only %zu bytes. " DAMAGED, path, size, command_of(maker));
     uint32_t crc = exa_crc32c(0, data, EXA_WEIGHTS_HEADER - 4),
              stored = exa_load_le32(data + EXA_WEIGHTS_HEADER - 4);
     EXA_CHECK(crc == stored, EXA_ERR_CORRUPT,
               "weights file '%s': checksum of its header is %08x, stored is %08x. " DAMAGED, path, (unsigned)crc,
-              (unsigned)stored);
+              (unsigned)stored, command_of(maker));
     uint32_t version = exa_load_le32(data + 8), header = exa_load_le32(data + 12);
     EXA_CHECK(
         version == EXA_WEIGHTS_VERSION && header == EXA_WEIGHTS_HEADER, EXA_ERR_UNSUPPORTED,
@@ -113,8 +120,8 @@ static exa_status check_header(const unsigned char *data, size_t size, const cha
     EXA_CHECK(payload == size - EXA_WEIGHTS_HEADER, EXA_ERR_CORRUPT,
               "weights file '%s' was %s: %zu bytes follow its header instead of %llu. " DAMAGED, path,
               payload > size - EXA_WEIGHTS_HEADER ? "cut short" : "appended to", size - EXA_WEIGHTS_HEADER,
-              (unsigned long long)payload);
-    return check_digest(data, size, path);
+              (unsigned long long)payload, command_of(maker));
+    return check_digest(data, size, path, maker);
 }
 
 /* ---- the list of tensors ------------------------------------------------------------------------ */
@@ -297,12 +304,14 @@ done:
     return st;
 }
 
-exa_status exa_weights_file_open_image(const void *data, size_t size, const char *path, exa_weights_file **out) {
+exa_status exa_weights_file_open_image(const void *data, size_t size, const char *path, const char *maker,
+                                       exa_weights_file **out) {
     exa_weights_file *file;
     exa_status st;
 
-    EXA_TRY(check_header(data, size, path));
+    EXA_TRY(check_header(data, size, path, maker));
     EXA_TRY(exa_weights_file_make(path, &file));
+    file->maker = maker;
     EXA_GOTO(fail, open_image(file, data, size));
     *out = file;
     return EXA_OK;
@@ -312,26 +321,28 @@ fail:
 }
 
 /* No file of that name, but PREFIX.index: somebody means the checkpoint. */
-static exa_status refuse_checkpoint(const char *path) {
+static exa_status refuse_checkpoint(const char *path, const char *maker) {
     char index[EXA_PATH_BYTES];
 
+    if (!maker) maker = "import-ffn";
+    if (strncmp(maker, "import-", 7) != 0) return EXA_OK;
     if (strlen(path) + sizeof ".index" > sizeof index || exa_file_exists(path)) return EXA_OK;
     snprintf(index, sizeof index, "%s.index", path);
-    EXA_CHECK(
-        !exa_file_exists(index), EXA_ERR_FORMAT,
-        "'%s' is a TensorFlow checkpoint, not a weights file. Hint: make one of it with `exaconn import-ffn %s "
-        "-o ffn.h5`",
-        path, path);
+    EXA_CHECK(!exa_file_exists(index), EXA_ERR_FORMAT,
+              "'%s' is a TensorFlow checkpoint, not a weights file. Hint: make one of it with `exaconn %s %s "
+              "-o %s`",
+              path, maker, path,
+              strcmp(maker, "import-segclr") == 0 ? "segclr.h5 --resolution-nm Z,Y,X" : "ffn.h5");
     return EXA_OK;
 }
 
-exa_status exa_weights_file_open(const char *path, exa_weights_file **out) {
+exa_status exa_weights_file_open(const char *path, const char *maker, exa_weights_file **out) {
     char *data;
     size_t size;
 
-    EXA_TRY(refuse_checkpoint(path));
+    EXA_TRY(refuse_checkpoint(path, maker));
     EXA_TRY(exa_file_read_all(path, EXA_WEIGHTS_MAX_FILE, &data, &size));
-    exa_status st = exa_weights_file_open_image(data, size, path, out);
+    exa_status st = exa_weights_file_open_image(data, size, path, maker, out);
     free(data);
     return st;
 }
@@ -341,8 +352,9 @@ exa_status exa_weights_file_expect(exa_weights_file *file, const char *kind, int
     int64_t version;
 
     EXA_TRY(exa_weights_file_get_text(file, "kind", found, sizeof found));
-    EXA_CHECK(strcmp(found, kind) == 0, EXA_ERR_FORMAT, "weights file '%s' holds a network of kind '%s', not '%s'",
-              file->path, found, kind);
+    EXA_CHECK(strcmp(found, kind) == 0, EXA_ERR_FORMAT,
+              "weights file '%s' holds a network of kind '%s', not '%s'. Hint: name a file made by %s", file->path,
+              found, kind, command_of(file->maker));
     EXA_TRY(exa_weights_file_get_integers(file, "kind_version", &version, 1));
     EXA_CHECK(
         version >= 1 && version <= max_version, EXA_ERR_UNSUPPORTED,

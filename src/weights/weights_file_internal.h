@@ -28,6 +28,7 @@ struct exa_weights_file {
     char h5_name[64]; /* what libhdf5 knows it by */
     hid_t h5;         /* in memory (core driver), read-only unless writing */
     bool writing;
+    const char *maker;       /* see exa_weights_file_open */
     size_t size;             /* bytes of the file being read */
     exa_weights_item *items; /* owned, in name order (reading only) */
     size_t count, capacity;

@@ -24,6 +24,8 @@ make "$work/o" --segclr tf1 --zeros --objects tf1-object
 expect 0 'variant tf1' -- "$EXACONN" import-segclr "$work/o" "${nm[@]}" -o "$work/o.h5"
 
 # settings
+expect 0 'resolution-nm .*required; of$' 'random weights default 33,32,32' -- "$EXACONN" import-segclr --help
+expect 0 'voxels of 33,32,32 nm' -- "$EXACONN" import-segclr --random 1 --width 16 --patch 33 -o "$work/default.h5"
 expect 2 'in no checkpoint' 'resolution-nm 33,32,32' -- "$EXACONN" import-segclr "$work/o" -o "$work/x.h5"
 expect 2 'patch on axis z is 128' 'stride 2 meets an even number' -- "$EXACONN" import-segclr "$work/o" "${nm[@]}" --patch 128 -o "$work/x.h5"
 expect 2 'either a CHECKPOINT or --random' -- "$EXACONN" import-segclr -o "$work/x.h5"

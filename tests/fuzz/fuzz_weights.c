@@ -371,7 +371,7 @@ static void read_all(exa_weights_file *file, size_t size) {
 /* Returns whether it opened. */
 static bool try_image(const unsigned char *bytes, size_t size) {
     exa_weights_file *file = NULL;
-    exa_status st = exa_weights_file_open_image(bytes, size, "fuzz", &file);
+    exa_status st = exa_weights_file_open_image(bytes, size, "fuzz", NULL, &file);
     if (st == EXA_OK)
         read_all(file, size);
     else

@@ -166,6 +166,89 @@ def check_classifiers(work, args, mean):
             refused('not positive definite', lambda t, a: t.update({'gp/precision': -t['gp/precision']}))
 
 
+def check_offset(work, volume, args):
+    """A segmentation of a box: the whole image, the image of the box, and where connectome says its segments lie."""
+    start, n = (16, 24, 32), 48
+    box = ','.join(map(str, (*start, n, n, n)))
+    run('phantom', volume, '--level', 0, '--box', box, '--labels', f'{work}/part.h5:/labels', '-o', f'{work}/part_raw.h5:/raw')
+    part = [f'{work}/part.h5:/labels', *args[1:]]
+    run('embed', *part, '-o', work / 'part_out.h5')
+    t, a = table(work / 'part_out.h5')
+    with h5py.File(work / 'part.h5') as f:
+        labels = f['labels'][:].astype(np.uint64)
+    at = np.floor((t['position_zyx_nm'] / 16 - start) / 2).astype(int)
+    blocks = np.stack([labels[tuple((2 * at + [i >> 2, i >> 1 & 1, i & 1]).T)] for i in range(8)], -1)
+    assert len(at) and (blocks == t['segment'][:, None]).any(-1).all(), 'nodes lie in their segments'
+    assert (a['offset_zyx_vx'] == start).all()
+    run('connectome', part[0], '-o', work / 'connectome', '--no-sites')
+    head, *rows = [line.split(',') for line in (work / 'connectome' / 'segments.csv').read_text().splitlines()
+                   if not line.startswith('#')]
+    rows = {int(r[0]): dict(zip(head, r)) for r in rows}
+    for i, p in zip(t['segment'], t['position_zyx_nm'] / 16):
+        low, extent = (np.array([int(rows[int(i)][f'{k}_{x}']) for x in 'zyx']) for k in ('start', 'shape'))
+        assert (p >= low - 1).all() and (p <= low + extent + 1).all(), (i, p, rows[int(i)])
+    same = list(part)
+    same[same.index(volume)] = f'{work}/part_raw.h5:/raw'
+    run('embed', *same, '-o', work / 'part_same.h5')
+    s, _ = table(work / 'part_same.h5')
+    assert all((s[k] == t[k]).all() for k in t), 'the image of the box gives the same'
+    with h5py.File(work / 'plain.h5', 'w') as f:  # nothing says where it lies
+        f['seg'] = labels
+    moved = [f'{work}/plain.h5:/seg', *args[1:]]
+    assert 'offset_zyx_vx' in run('embed', *moved, '-o', work / 'x.h5', code=2)
+    offset = ['--offset', ','.join(map(str, start))]
+    run('embed', *moved, *offset, '-o', work / 'moved.h5')
+    s, _ = table(work / 'moved.h5')
+    assert all((s[k] == t[k]).all() for k in t), '--offset is the attribute'
+    run('embed', *part, '--box', '32,40,48,32,32,32', '-o', work / 'inner.h5')
+    s, _ = table(work / 'inner.h5')
+    assert (s['position_zyx_nm'] > 16 * np.array([32, 40, 48])).all() and len(s['segment'])
+    assert (s['position_zyx_nm'] < 16 * np.array([64, 72, 80])).all()
+    assert 'is not inside' in run('embed', *part, '--box', '0,0,0,32,32,32', '-o', work / 'x.h5', code=2)
+    assert 'does not cover' in run('embed', *part, '--offset', '60,0,0', '-o', work / 'x.h5', code=2)
+
+
+def check_refusals(work, volume, weights, args):
+    refused = lambda *a, code=2: run('embed', *a, '-o', work / 'x.h5', code=code)
+    assert f'hint: {volume}:/labels' in refused(volume, *args[1:])
+    assert f'hint: {volume}:/labels' in refused(f'{volume}:/raw', *args[1:])
+    both = f'{work}/part_raw.h5'
+    for name in (f'{both}:/raw', f'{work}/./part_raw.h5:raw', both):
+        assert 'both the image and' in refused(name, '--image', f'{both}:/raw', '-w', weights)
+    bytes_, bad = weights.read_bytes(), work / 'bad_w.h5'
+    for content in (bytes_[:-1], bytes_[:3000] + b'?' + bytes_[3001:], b'no weights', bytes_[512:]):
+        bad.write_bytes(content)
+        out = refused(*args[:4], bad, code=4)
+        assert 'import-segclr' in out and 'import-ffn' not in out, out
+    ffn = pathlib.Path(os.environ['EXACONN_SOURCE_DIR']) / 'configs' / 'ffn_phantom.h5'
+    out = refused(*args[:4], ffn, code=4)
+    assert "not 'segclr-resnet3d'" in out and 'import-segclr' in out, out
+    # what cannot be written is said before anything is computed, and nothing stays
+    for where in (['-o', '/proc/x.h5'], ['-o', work / 'x.h5', '--csv', '/proc/x'],
+                  ['-o', '/proc/x.h5', '--csv', work / 'new' / 'csv']):
+        out = run('embed', *args, *where, code=1)
+        assert '/proc/x' in out and 'segments' not in out, out
+    assert not (work / 'new').exists() and not (work / 'x.h5').exists()
+
+
+def check_folder(work, args, t):
+    """CSV files of an earlier run go, others stay."""
+    csv = work / 'csv'
+    ours, other, header = csv / '999999.csv', csv / 'notes.csv', csv / '888888.csv'
+    assert 'is not empty' in run('embed', *args, '-o', work / 'x.h5', '--csv', csv, code=2)
+    ours.write_text('0,1.5,2,3e2,-0.25\n')
+    header.write_text('node_id,x,y,z\n0,1,2,3,4\n')
+    other.write_text('0,1,2,3,4\n')
+    run('embed', *args, '-fo', work / 'one.h5', '--csv', csv)
+    assert not ours.exists() and other.exists() and header.exists()
+    other.unlink(), header.unlink()
+    check_csv(csv, t)
+    (work / 'fresh').mkdir()
+    run('embed', *args, '-o', work / 'x.h5', '--csv', work / 'fresh')
+    check_csv(work / 'fresh', t)
+    (work / 'x.h5').unlink()
+
+
 def main():
     with tempfile.TemporaryDirectory() as name:
         work = pathlib.Path(name)
@@ -185,6 +268,13 @@ def main():
         run('embed', *args, '-o', work / 'ranks.h5', '-t', 1, ranks=3)
         whole = (work / 'one.h5').read_bytes()
         assert (work / 'threads.h5').read_bytes() == whole and (work / 'ranks.h5').read_bytes() == whole
+        small = halve(labels)
+        ids, voxels = np.unique(small[small > 0], return_counts=True)
+        counts = [(voxels >= 100).sum(), (voxels < 100).sum(), len(np.unique(labels[labels > 0])) - len(ids)]
+        assert [attributes[f'segments{k}'] for k in ('', '_small', '_vanished')] == counts
+        check_offset(work, volume, args)
+        check_refusals(work, volume, weights, args)
+        check_folder(work, args, t)
         check_classifiers(work, args, t['mean'])
         # ids over 2^32, voxel sizes that are not said, volumes that do not fit
         with h5py.File(work / 'big.h5', 'w') as f:
@@ -196,7 +286,13 @@ def main():
         b, _ = table(work / 'big_out.h5')
         assert (b['segment'] == t['segment'] + (1 << 40)).all() and (b['embedding'] == t['embedding']).all()
         out = run('embed', f'{work}/big.h5:/empty', *big[1:], '-o', work / 'empty_out.h5')
-        assert len(table(work / 'empty_out.h5')[0]['segment']) == 0, out
+        assert len(table(work / 'empty_out.h5')[0]['segment']) == 0 and 'no segment is left' in out, out
+        dots = np.zeros_like(labels)
+        dots[10:20, 10:20, 10:20], dots[50, 50, 50], dots[60, 60, 60] = 1, 2, 3
+        with h5py.File(work / 'dots.h5', 'w') as f:
+            f['seg'] = dots
+        out = run('embed', f'{work}/dots.h5:/seg', *big[1:], '-o', work / 'dots_out.h5')
+        assert table(work / 'dots_out.h5')[1]['segments_vanished'] == 2 and '2 segments without a voxel' in out, out
         assert 'must be of the same voxels' in run('embed', f'{work}/big.h5:/other', *big[1:], '-o', work / 'x.h5', code=2)
         with h5py.File(work / 'raw.h5', 'w') as f:
             f['raw'] = np.zeros(labels.shape, np.uint8)

@@ -131,8 +131,8 @@ static void two_files_stay_apart(void **state) {
     m->layers[0].biases[0] = 42.0f;
     assert_ok(exa_ffn_model_write(m, bad));
     assert_ok(exa_weights_file_create(bad, "other", 1, &w));
-    assert_ok(exa_weights_file_open(good, &a));
-    assert_ok(exa_weights_file_open(bad, &b));
+    assert_ok(exa_weights_file_open(good, NULL, &a));
+    assert_ok(exa_weights_file_open(bad, NULL, &b));
     assert_ok(exa_weights_file_read(a, "seed_update/conv0_a/biases", x, 8));
     assert_ok(exa_weights_file_read(b, "seed_update/conv0_a/biases", y, 8));
     assert_true(x[0] != 42.0f && y[0] == 42.0f);
@@ -463,7 +463,7 @@ static exa_status read_bytes(const char *bytes, size_t size) {
     /* A copy of exactly this size, so that a sanitizer sees reads beyond it. */
     char *copy = malloc(size ? size : 1);
     memcpy(copy, bytes, size);
-    exa_status st = exa_weights_file_open_image(copy, size, "damaged", &file);
+    exa_status st = exa_weights_file_open_image(copy, size, "damaged", NULL, &file);
     free(copy);
     exa_weights_file_close(&file);
     return st;
