@@ -4,7 +4,8 @@
 #   scripts/gpu_check.sh --bundle DIR          only builds and gathers program, tests, benches, their libraries and the data
 #                                              into DIR, and DIR.tar.gz of it (below 60 MiB); needs nvcc, but no GPU
 #   gpu_check.sh --run DIR [--out FOLDER]      only runs DIR (or DIR.tar.gz, which it unpacks), on a machine that has a
-#                                              driver and nothing else of ours; DIR holds a copy of this script
+#                                              driver (branch 580 or later, if built with CUDA 13) and nothing else of
+#                                              ours; DIR holds a copy of this script
 # Options:
 #   --build FOLDER   where to build (build/gpu)
 #   --no-data        leaves the FIB-25 sample out of the bundle: no figures of the whole sample
@@ -16,7 +17,7 @@
 # The JSON holds machine, tests, sanitizer runs, benches and the sample; docs/gpu.md explains it.
 set -u
 mode=both folder= out= build= data_wanted=1 budget=480 sanitizer_budget=240 only=tests,sanitizer,benches,sample
-usage() { sed -n '2,16s/^# \{0,1\}//p' "$0"; }
+usage() { sed -n '2,17s/^# \{0,1\}//p' "$0"; }
 fail() { echo "gpu_check.sh: $*" >&2; exit 2; }
 while [ $# -gt 0 ]; do
     case "$1" in
