@@ -2,7 +2,11 @@
 #   compiled by nvcc into exa_kernels        where CUDA is enabled
 #   compiled as C++ for the CPU              for the tests (exa_cuda_emulated, an object library), with or without CUDA
 # nvcc is called by itself, not as a CMake language: no C++ link step, no compiler probing, ccache not in the way.
-set(EXA_CUDA_ARCHITECTURES "80;90;100;120" CACHE STRING
+set(exa_cuda_architectures "80;90;100;120")
+if(EXA_ENABLE_CUDA AND CUDAToolkit_VERSION VERSION_LESS 12.8) # whose nvcc knows neither 100 nor 120: there PTX of 90 serves
+    set(exa_cuda_architectures "80;90")
+endif()
+set(EXA_CUDA_ARCHITECTURES "${exa_cuda_architectures}" CACHE STRING
     "compute capabilities that get machine code; PTX of the last and of 75 is added for all others")
 
 set(EXA_CUDA_FLAGS "" CACHE STRING "more flags for nvcc, such as -lineinfo for a profiler")

@@ -4,16 +4,19 @@
 #   scripts/gpu_check.sh --bundle DIR          only builds and gathers program, tests, benches, their libraries and the data
 #                                              into DIR, and DIR.tar.gz of it (below 60 MiB); needs nvcc, but no GPU
 #   gpu_check.sh --run DIR [--out FOLDER]      only runs DIR (or DIR.tar.gz, which it unpacks), on a machine that has a
-#                                              driver and nothing else of ours; DIR holds a copy of this script
+#                                              driver (branch 580 or later, if built with CUDA 13) and nothing else of
+#                                              ours; DIR holds a copy of this script
 # Options:
 #   --build FOLDER   where to build (build/gpu)
 #   --no-data        leaves the FIB-25 sample out of the bundle: no figures of the whole sample
-#   --seconds N      stops beginning new steps after so long (480)
+#   --seconds N      tests, sample and benches take no longer (480): what is not done by then is "no_time"
+#   --sanitizer-seconds N   the same for the sanitizer runs, which come after them (240)
 #   --only LIST      of "tests sanitizer benches sample", comma-separated
-# Exit code: 0 all passed; 1 something failed (the JSON says what); 77 there is no GPU; 2 wrong usage.
+# Exit code: 0 all was run and passed; 1 something failed (the JSON says what); 3 nothing failed, but not all was run;
+# 77 there is no GPU; 2 wrong usage.
 # The JSON holds machine, tests, sanitizer runs, benches and the sample; docs/gpu.md explains it.
 set -u
-mode=both folder= out= build= data_wanted=1 budget=480 only=tests,sanitizer,benches,sample
+mode=both folder= out= build= data_wanted=1 budget=480 sanitizer_budget=240 only=tests,sanitizer,benches,sample
 usage() { sed -n '2,17s/^# \{0,1\}//p' "$0"; }
 fail() { echo "gpu_check.sh: $*" >&2; exit 2; }
 while [ $# -gt 0 ]; do
@@ -23,6 +26,7 @@ while [ $# -gt 0 ]; do
         --out) out=${2:?--out needs a folder}; shift 2 ;;
         --build) build=${2:?--build needs a folder}; shift 2 ;;
         --seconds) budget=${2:?--seconds needs a number}; shift 2 ;;
+        --sanitizer-seconds) sanitizer_budget=${2:?--sanitizer-seconds needs a number}; shift 2 ;;
         --only) only=${2:?--only needs a list}; shift 2 ;;
         --no-data) data_wanted=0; shift ;;
         -h|--help) usage; exit 0 ;;
@@ -34,13 +38,15 @@ source=$(cd "$self/.." && pwd)
 
 # ---- build and bundle ------------------------------------------------------------------------------------------
 
-# What is taken along; a bench or test that this build does not have is left out.
+# What is taken along; a bench or test that this build does not have is left out, and test_gpu_canvas_device, which does
+# nothing on a real GPU (compute-sanitizer calls a program without CUDA calls an error).
 programs() {
     echo "$build/exaconn" "$build/tests/make_fixture"
     for f in "$build"/bench/bench_ffn "$build"/bench/bench_conv3d "$build"/bench/bench_gpu* "$build"/bench/bench_device*; do
         [ -f "$f" ] && [ -x "$f" ] && echo "$f"
     done
     for f in "$build"/tests/test_gpu_*; do
+        [ "$(basename "$f")" != test_gpu_canvas_device ] || continue
         [ -f "$f" ] && [ -x "$f" ] && echo "$f"
     done
 }
@@ -126,27 +132,38 @@ make_bundle() {
 
 # ---- run -------------------------------------------------------------------------------------------------------
 
-failed=0 began=$SECONDS
+failed=0 ran=0 complete=1 began=$SECONDS
 left() { echo $((budget - (SECONDS - began))); }
 wants() { case ",$only," in *",$1,"*) return 0 ;; esac; return 1; }
 quote() { printf '"%s"' "$(printf '%s' "$1" | sed 's/\\/\\\\/g; s/"/\\"/g; s/\t/ /g' | tr -d '\000-\037')"; }
+truth() { if [ "$1" -ne 0 ]; then echo true; else echo false; fi; }
 number() { case "$1" in ''|*[!0-9.eE+-]*) echo null ;; *) echo "$1" ;; esac; }
 append() { eval "$1=\${$1:+\$$1, }\$2"; }
 
-# timed NAME SECONDS COMMAND...: sets rc, took; the output goes to $out/NAME.log. Beyond the budget nothing is begun.
+# timed NAME SECONDS COMMAND...: sets rc, took; the output goes to $out/NAME.log. Beyond the budget nothing is begun, and
+# a step that the budget cuts off before its own limit did not fail: rc is no_time for both.
 timed() {
-    local name=$1 limit=$2 from; shift 2
-    [ "$(left)" -gt 5 ] || { rc=skipped took=0; echo "-- $name: no time left"; return; }
-    [ "$limit" -lt "$(left)" ] || limit=$(left)
+    local name=$1 limit=$2 shortened=0 from; shift 2
+    [ "$(left)" -gt 5 ] || { rc=no_time took=0; echo "-- $name: no time left"; return; }
+    [ "$limit" -le "$(left)" ] || { limit=$(left) shortened=1; }
     from=$(date +%s%N)
     timeout -k 5 "$limit" "$@" > "$out/$name.log" 2>&1; rc=$?
     took=$(awk -v a="$from" -v b="$(date +%s%N)" 'BEGIN { printf "%.3f", (b - a) / 1e9 }')
     echo "-- $name: exit $rc in $took s"
+    case "$shortened,$rc" in
+        1,124|1,137) # not a program that ended so by itself
+            awk -v took="$took" -v limit="$limit" 'BEGIN { exit !(took >= limit) }' &&
+                { rc=no_time; echo "-- $name: cut off after $limit s, no time left"; } ;;
+    esac
 }
 
-outcome() { case "$1" in 0) echo passed ;; 77) echo skipped ;; skipped) echo no_time ;; 124|137) echo timeout ;; *) echo failed ;; esac; }
+outcome() { case "$1" in 0) echo passed ;; 77) echo skipped ;; no_time) echo no_time ;; 124|137) echo timeout ;; *) echo failed ;; esac; }
 judge() { # NAME: a JSON object of the last timed step; a failure is shown
-    case "$(outcome "$rc")" in failed|timeout) failed=1; tail -n 15 "$out/$1.log" | sed 's/^/   /' ;; esac
+    case "$(outcome "$rc")" in
+        passed) ran=1 ;;
+        failed|timeout) ran=1 failed=1; tail -n 15 "$out/$1.log" | sed 's/^/   /' ;;
+        *) complete=0 ;;
+    esac
     item="{\"name\": \"$1\", \"outcome\": \"$(outcome "$rc")\", \"seconds\": $took}"
 }
 
@@ -167,7 +184,9 @@ run_tests() {
 run_sanitizer() {
     local tool t name sanitizer
     sanitizer=$(command -v compute-sanitizer || ls /usr/local/cuda*/bin/compute-sanitizer 2>/dev/null | head -n 1)
+    began=$SECONDS budget=$sanitizer_budget # its own, whatever the rest took
     if [ -z "$sanitizer" ]; then
+        complete=0
         echo "-- no compute-sanitizer on this machine (it comes with the CUDA toolkit): these runs are left out"
         append sanitizers '{"name": "compute-sanitizer", "outcome": "not_installed", "seconds": 0}'
         return
@@ -187,7 +206,7 @@ run_sanitizer() {
 # The benches' own JSON is taken over whole.
 run_bench() { # NAME PROGRAM ARGUMENTS...
     local name=$1 program=$2; shift 2
-    [ -x "$folder/bin/$program" ] || { echo "-- $name: not in this bundle"; return; }
+    [ -x "$folder/bin/$program" ] || { echo "-- $name: not in this bundle"; complete=0; return; }
     rm -f "$out/$name.json"
     timed "$name" 120 "$folder/$program" "$@" --json "$out/$name.json"; judge "$name"
     if [ -s "$out/$name.json" ]; then append benches "\"$name\": $(cat "$out/$name.json")"; else append benches "\"$name\": $item"; fi
@@ -205,11 +224,19 @@ run_benches() {
 
 score_of() { sed -n "s/.*\"$1\": *\([0-9.eE+-]*\).*/\1/p" "$2" | head -n 1; }
 
+# score RUN REFERENCE NAME: $out/NAME.json tells how near the run's segmentation is; no such file if that failed.
+score() {
+    "$folder/exaconn" eval "$1/segmentation.h5:/segmentation" "$2" --ignore both --json > "$out/$3.json" 2>"$out/$3.log" && return
+    rm -f "$out/$3.json"
+    failed=1 scored=failed
+    echo "-- $3: exaconn eval failed"; tail -n 5 "$out/$3.log" | sed 's/^/   /'
+}
+
 # The whole 250^3 sample by one canvas, and by chunks, in each precision: time, steps, scores to the ground truth and to
 # fp32.
 run_sample() {
-    local precision kind name job run steps
-    [ -e "$folder/data/fib25_sample2.h5" ] || { echo "-- the sample is not in this bundle"; return; }
+    local precision kind name job run steps scored
+    [ -e "$folder/data/fib25_sample2.h5" ] || { echo "-- the sample is not in this bundle"; complete=0; return; }
     "$folder/exaconn" -q import-ffn "$folder/data/ffn_fib25_tf/model.ckpt-27465036" -o "$out/ffn.h5" >/dev/null || { failed=1; return; }
     for kind in whole chunks; do
         for precision in fp32 tf32 fp16; do
@@ -221,12 +248,12 @@ run_sample() {
                 "$([ $kind = chunks ] && echo ', "chunks": {"shape": [125, 125, 125], "halo": [24, 24, 24]}')" > "$job"
             timed "$name" 150 "$folder/exaconn" run "$job"; judge "$name"
             if [ "$rc" = 0 ]; then
-                "$folder/exaconn" eval "$run/segmentation.h5:/segmentation" "$folder/data/fib25_sample2.h5:/groundtruth" --ignore both \
-                    --json > "$out/$name.truth.json" 2>>"$out/$name.log"
-                "$folder/exaconn" eval "$run/segmentation.h5:/segmentation" "$out/sample_${kind}_fp32/segmentation.h5:/segmentation" \
-                    --ignore both --json > "$out/$name.fp32.json" 2>>"$out/$name.log"
-                item="$(printf '{"name": "%s", "outcome": "passed", "seconds": %s, "summary": %s, "to_truth": %s, "to_fp32": %s}' "$name" \
-                    "$took" "$(cat "$run/summary.json")" "$(object_of "$out/$name.truth.json")" "$(object_of "$out/$name.fp32.json")")"
+                scored=passed
+                score "$run" "$folder/data/fib25_sample2.h5:/groundtruth" "$name.truth"
+                [ ! -e "$out/sample_${kind}_fp32/segmentation.h5" ] ||
+                    score "$run" "$out/sample_${kind}_fp32/segmentation.h5:/segmentation" "$name.fp32"
+                item="$(printf '{"name": "%s", "outcome": "%s", "seconds": %s, "summary": %s, "to_truth": %s, "to_fp32": %s}' "$name" \
+                    "$scored" "$took" "$(cat "$run/summary.json")" "$(object_of "$out/$name.truth.json")" "$(object_of "$out/$name.fp32.json")")"
                 steps=$(score_of steps_per_s "$run/summary.json")
                 echo "   $(number "$steps") steps/s, ARAND error to the truth $(number "$(score_of arand_error "$out/$name.truth.json")")"
             fi
@@ -256,20 +283,25 @@ run_bundle() {
     wants sample && run_sample
     wants benches && run_benches
     wants sanitizer && run_sanitizer
+    [ "$ran" -eq 1 ] || complete=0
     file=$out/gpu_$(tr -cs 'A-Za-z0-9\n' _ <<<"$gpu" | tr 'A-Z' 'a-z')_$(date -u +%Y%m%dT%H%M%SZ).json
     {
-        printf '{"bundle": %s,\n"date": "%s",\n"passed": %s,\n"machine": %s,\n' "$(quote "$(tr '\n' ' ' < "$folder/BUNDLE")")" \
-            "$(date -u +%Y-%m-%dT%H:%M:%SZ)" "$([ $failed -eq 0 ] && echo true || echo false)" "$devices"
+        printf '{"bundle": %s,\n"date": "%s",\n"passed": %s,\n"complete": %s,\n"machine": %s,\n' "$(quote "$(tr '\n' ' ' < "$folder/BUNDLE")")" \
+            "$(date -u +%Y-%m-%dT%H:%M:%SZ)" "$(truth $((ran && !failed)))" "$(truth $complete)" "$devices"
         printf '"nvidia_smi": %s,\n' "$(quote "$(nvidia-smi --query-gpu=name,driver_version,clocks.max.sm,power.limit,mig.mode.current --format=csv,noheader 2>/dev/null)")"
         printf '"tests": [%s],\n"sanitizer": [%s],\n"benches": {%s},\n"sample": [%s]}\n' "$tests" "$sanitizers" "$benches" "$samples"
     } > "$file"
     echo "== figures: $file"
+    [ "$complete" -eq 1 ] || echo "gpu_check.sh: not all was run (no_time, skipped or absent above)" >&2
     [ "$failed" -eq 0 ] || echo "gpu_check.sh: something failed; the logs are in $out" >&2
+    code=0
+    [ "$complete" -eq 1 ] || code=3
+    [ "$failed" -eq 0 ] || code=1
 }
 
 case "$mode" in
     bundle) make_build; make_bundle "$folder" ;;
-    run) run_bundle; exit "$failed" ;;
+    run) run_bundle; exit "$code" ;;
     both)
         make_build
         folder=${build%/}/bundle
@@ -277,5 +309,5 @@ case "$mode" in
         out=${out:-$folder/results}
         run_bundle
         mkdir -p "$source/bench/results" && cp "$file" "$source/bench/results/" && echo "== and bench/results/$(basename "$file")"
-        exit "$failed" ;;
+        exit "$code" ;;
 esac

@@ -4,6 +4,7 @@
 
 #include <setjmp.h>
 #include <stdarg.h>
+#include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
 #include <stdio.h>
@@ -31,6 +32,12 @@
         if (!strstr(exa_error_last()->message, (text)))                                                            \
             fail_msg("%s: no '%s' in '%s'", #call, (text), exa_error_last()->message);                             \
     } while (0)
+
+/* Under compute-sanitizer, which makes everything many times slower: less of everything. */
+static inline bool test_is_small(void) {
+    const char *text = getenv("EXACONN_TEST_SMALL");
+    return text && *text == '1';
+}
 
 /* Path of a file of the shared data, or NULL after saying aloud that it is absent: then skip(). */
 static inline const char *test_data_path(const char *name) {

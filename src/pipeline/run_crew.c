@@ -115,6 +115,7 @@ static void count(exa_run_work *w) {
     pthread_mutex_lock(&c->books);
     c->counters.objects += now.objects - then->objects;
     c->counters.steps += now.steps - then->steps;
+    c->run->steps_of_crew += now.steps - then->steps;
     c->counters.voxels_segmented += now.voxels_segmented - then->voxels_segmented;
     pthread_mutex_unlock(&c->books);
     w->before = now;

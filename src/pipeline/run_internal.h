@@ -81,6 +81,7 @@ typedef struct exa_run_work {
     size_t rank_count;
     const char *stage;       /* static storage; what all ranks are doing, for the status */
     double told_at;          /* exa_clock_now() when the status was last written by exa_run_tell */
+    int64_t steps_of_crew;   /* network steps of this rank's crew, in this start */
     double segmented_s;      /* by this rank's crew, without checkpoints and stitching */
     double segmenting_began; /* exa_clock_now() */
     char run_sha256[EXA_SHA256_HEX_BYTES];

@@ -212,6 +212,20 @@ static exa_status write_json(const exa_run_work *w, const char *name, cJSON *roo
     return st;
 }
 
+/* Each step done again is paid for twice; and if logits are not finite then either, they go into the canvas as
+ * they do on the CPU, and nothing else tells. Of this process, in this start. */
+static void warn_of_steps_done_again(const exa_run_work *w) {
+    const uint64_t again = w->floods ? exa_canvas_device_redone(w->floods) : 0;
+    const int64_t steps = w->store ? w->steps_of_crew : exa_run_counters(w).steps;
+
+    if (steps <= 0 || (double)again <= 0.01 * (double)steps) return;
+    EXA_WARN(
+        "%llu of %lld network steps of this process (%.0f %%) had activations beyond the precision's range, or "
+        "not finite, and were done again. Hint: check \"inference\": \"image_mean\" and \"image_stddev\", and "
+        "whether the raw image is finite; of \"compute\": \"precision\" fp32 has the widest range",
+        (unsigned long long)again, (long long)steps, 100.0 * (double)again / (double)steps);
+}
+
 exa_status exa_run_write_summary(const exa_run_work *w) {
     const exa_canvas_counters counters = exa_run_counters(w), *c = &counters;
     double total = w->times.total_s, labelled = (double)w->labelled;
@@ -248,7 +262,9 @@ exa_status exa_run_write_summary(const exa_run_work *w) {
     cJSON_AddStringToObject(root, "weights_sha256", w->inputs.model->weights_sha256);
     cJSON_AddStringToObject(root, "started", w->started);
     cJSON_AddStringToObject(root, "made_by", exa_version_line());
-    return write_json(w, "summary.json", root);
+    EXA_TRY(write_json(w, "summary.json", root));
+    warn_of_steps_done_again(w);
+    return EXA_OK;
 }
 
 static void add_rank(cJSON *to, const exa_lease_rank *r, size_t number) {

@@ -2,7 +2,8 @@
  * precisions, overflow and its repair, capture in a graph by the caller's stream, memory, refusals.
  *
  * Built twice: for the CPU (kernels/cuda/lane_host.h), with small FOVs, and for a real GPU (EXA_TEST_ON_GPU), which
- * also does the golden steps. EXA_LONG_TESTS=1 does one golden step on the CPU, too (a minute or more).
+ * also does large FOVs and the golden steps, but not with EXACONN_TEST_SMALL=1 (for compute-sanitizer).
+ * EXA_LONG_TESTS=1 does one golden step on the CPU, too (a minute or more).
  */
 #include "test_util.h"
 
@@ -28,6 +29,10 @@ static void set_orders(uint64_t seed, int multiprocessors) {
 #endif
 
 enum { MAX_BATCH = 8 };
+
+static bool in_full(void) {
+    return on_gpu && !test_is_small();
+}
 
 typedef struct batch {
     size_t voxels;
@@ -79,7 +84,7 @@ static void on_cpu(const exa_ffn_model *m, batch *b, size_t n) {
 }
 
 static exa_device_net *device_net(const exa_ffn_model *m, exa_net_precision precision, int max_batch) {
-    exa_device_net_options o = {.precision = precision, .max_batch = max_batch, .tune = on_gpu};
+    exa_device_net_options o = {.precision = precision, .max_batch = max_batch, .tune = in_full()};
     exa_device_net *net = NULL;
     assert_ok(exa_ffn_device_net_create(m, &o, &net));
     return net;
@@ -129,7 +134,7 @@ static void test_networks(void **state) {
     check_network(3, 8, 5, 3, 7, 2);
     check_network(2, 48, 3, 5, 5, 1);
     check_network(2, 64, 3, 5, 3, 2);
-    if (on_gpu) {
+    if (in_full()) {
         check_network(12, 32, 33, 33, 33, 3);
         check_network(9, 32, 17, 33, 49, 2);
         check_network(4, 16, 21, 21, 21, 8);
@@ -141,7 +146,7 @@ static void test_networks(void **state) {
 /* The same bits in batches of any size, at any place, whatever the number of multiprocessors. */
 static void test_batches_change_no_bit(void **state) {
     (void)state;
-    exa_ffn_model *m = on_gpu ? random_model(4, 32, 33, 33, 33, 11) : random_model(2, 32, 5, 5, 7, 11);
+    exa_ffn_model *m = in_full() ? random_model(4, 32, 33, 33, 33, 11) : random_model(2, 32, 5, 5, 7, 11);
     for (int precision = EXA_NET_FP32; precision <= EXA_NET_FP16; precision++) {
         batch all = batch_make(m, MAX_BATCH, 5), one = batch_make(m, 1, 5);
         set_orders(2, 2);
@@ -297,6 +302,10 @@ static void test_published_weights_on_crops(void **state) {
 static void test_golden_steps(void **state) {
     (void)state;
     published p = {0};
+    if (test_is_small()) {
+        fprintf(stderr, "SKIP: EXACONN_TEST_SMALL leaves the golden steps out\n");
+        skip();
+    }
     if (!on_gpu && !getenv("EXA_LONG_TESTS")) {
         fprintf(stderr, "SKIP: whole golden steps take minutes on the CPU (EXA_LONG_TESTS=1 does one)\n");
         skip();

@@ -15,11 +15,6 @@
 #include <math.h>
 #include <pthread.h>
 
-static bool small(void) {
-    const char *text = getenv("EXACONN_TEST_SMALL");
-    return text && *text == '1';
-}
-
 static bool has_precision(exa_net_precision precision) {
     exa_device d;
     return precision == EXA_NET_FP32 || (exa_device_get(0, &d) == EXA_OK && d.major >= 8);
@@ -112,7 +107,7 @@ static void flood_together(exa_canvas_device *device, exa_canvas *const *canvase
 
 static void compare(exa_net_precision precision) {
     const exa_coord fov[3] = {13, 11, 9}, deltas[3] = {3, 2, 2};
-    const int members = small() ? 2 : MEMBERS;
+    const int members = test_is_small() ? 2 : MEMBERS;
     exa_ffn_model *model = make_model(fov, deltas, 3, 32);
     exa_device_net *net = make_net(model, precision), *exact = make_net(model, EXA_NET_FP32);
     exa_canvas *cpu[MEMBERS], *gpu[MEMBERS];
@@ -122,7 +117,7 @@ static void compare(exa_net_precision precision) {
 
     for (int k = 0; k < members; k++) {
         const exa_coord less =
-            small() ? 20 : 0; /* a flood is always finished, so only a small canvas has few steps */
+            test_is_small() ? 20 : 0; /* a flood is always finished, so only a small canvas has few steps */
         make_scene(&s[k], (k == 0 ? 40 : 34 + k) - less, 38 - k - less, 36 + k % 3 - less, (uint64_t)k + 20);
         memcpy(s[k].options.fov, fov, sizeof fov);
         memcpy(s[k].options.deltas, deltas, sizeof deltas);
@@ -135,7 +130,7 @@ static void compare(exa_net_precision precision) {
                                    .voxels = {40, 38, 38},
                                    .dtype = EXA_U8,
                                    .slots = 3,
-                                   .steps = small() ? 3 : 0,
+                                   .steps = test_is_small() ? 3 : 0,
                                    .precision = precision};
     o.canvas.probability_map = true;
     assert_ok(exa_canvas_device_create(model, &o, &device));
@@ -148,7 +143,7 @@ static void compare(exa_net_precision precision) {
     }
     printf("  %s: %d canvases on 3 slots, %lld steps, the same\n", exa_net_precision_name(precision), members,
            (long long)steps);
-    assert_true(steps > (small() ? 0 : 100));
+    assert_true(steps > (test_is_small() ? 0 : 100));
     exa_canvas_device_destroy(&device);
     exa_device_net_destroy(&net);
     exa_device_net_destroy(&exact);
@@ -157,7 +152,7 @@ static void compare(exa_net_precision precision) {
 
 static void test_canvases(void **state) {
     (void)state;
-    for (int p = EXA_NET_FP32; p <= (small() ? EXA_NET_FP32 : EXA_NET_FP16); p++)
+    for (int p = EXA_NET_FP32; p <= (test_is_small() ? EXA_NET_FP32 : EXA_NET_FP16); p++)
         if (has_precision((exa_net_precision)p)) compare((exa_net_precision)p);
 }
 
@@ -180,7 +175,7 @@ static void compare_seeds(exa_canvas_device *device, const exa_image *image, con
 static void test_seeds(void **state) {
     static const exa_coord shapes[][3] = {{7, 9, 13}, {1, 40, 3}, {33, 2, 17}, {20, 37, 64}, {61, 45, 53}};
     const exa_coord fov[3] = {9, 9, 9}, deltas[3] = {2, 2, 2};
-    const char *path = small() ? NULL : test_data_path("fib25_sample2.h5");
+    const char *path = test_is_small() ? NULL : test_data_path("fib25_sample2.h5");
     exa_ffn_model *model = make_model(fov, deltas, 1, 32);
     const exa_coord most = path ? 250 : 64;
     exa_canvas_device_options o = {
