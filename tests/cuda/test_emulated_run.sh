@@ -63,7 +63,12 @@ small_job "$work/asked" '"compute": {"threads": 1, "backend": "cuda"}'
 expect 4 'backend is "cuda": no code for' -- env EXACONN_TEST_NO_CODE=1 "$EMULATED" run "$work/asked/job.json"
 expect 1 'backend is "cuda": a GPU that was there' -- env EXACONN_TEST_GONE=2 "$EMULATED" run "$work/asked/job.json"
 
-# The list of seeds is on the GPU, too: of the policy max a voxel is a seed.
+# The list of seeds is on the GPU, too, and planned for: of the policy max each of 8 million voxels is a seed of 4 bytes.
+planned() {
+    small_job_volume=phantom:seed=7,shape=200x200x200 small_job "$work/plan" '"seeds": {"policy": "'"$1"'"}'
+    "$EMULATED" plan "$work/plan/job.json" | sed -n 's/^GPU memory.* canvas of \([0-9]*\)[.0-9]* MiB.*/\1/p'
+}
+check "the seeds of the policy max are planned for" test "$(planned max)" -gt "$(($(planned peaks) + 20))"
 small_job "$work/max" '"seeds": {"policy": "max"}' '"compute": {"threads": 1, "backend": "cuda"}' '"limits": {"max_steps": 3}'
 expect 0 'done in' -- "$EMULATED" run "$work/max/job.json"
 
