@@ -42,6 +42,18 @@ static rules rules_of(const exa_canvas_gpu_rules *r, const float *quantum) {
     return k;
 }
 
+static exa_status fit_seeds(exa_canvas_gpu_buffers *b, size_t bytes) {
+    void *old = b->seeds;
+
+    if (bytes <= b->seeds_bytes) return EXA_OK;
+    b->seeds = nullptr;
+    b->seeds_bytes = 0;
+    if (old) EXA_TRY(GPU(cudaFree(old), "a list of seeds"));
+    EXA_TRY(allocate(&b->seeds, bytes, "a list of seeds"));
+    b->seeds_bytes = bytes;
+    return EXA_OK;
+}
+
 static exa_status make_buffers(const exa_canvas_gpu_layout *l, exa_canvas_gpu_buffers *b) {
     EXA_TRY(allocate(&b->raw, l->raw, "a raw image"));
     EXA_TRY(allocate(&b->table, 256 * sizeof(float), "a table of grey values"));
@@ -49,7 +61,8 @@ static exa_status make_buffers(const exa_canvas_gpu_layout *l, exa_canvas_gpu_bu
     EXA_TRY(allocate(&b->segmentation, l->segmentation, "a segmentation"));
     if (l->probability) EXA_TRY(allocate(&b->probability, l->probability, "a probability map"));
     EXA_TRY(allocate(&b->queue, l->queue, "a queue of positions"));
-    return allocate(&b->done, l->done, "visited cells");
+    EXA_TRY(allocate(&b->done, l->done, "visited cells"));
+    return fit_seeds(b, (size_t)l->seeds);
 }
 
 static exa_status make_lists(exa_canvas_gpu *g) {
@@ -143,18 +156,6 @@ extern "C" void exa_canvas_gpu_destroy(exa_canvas_gpu **gpu) {
 static exa_status upload(exa_canvas_gpu *g, void *to, const void *from, uint64_t bytes, const char *what) {
     if (bytes == 0) return EXA_OK;
     return GPU(cudaMemcpyAsync(to, from, (size_t)bytes, cudaMemcpyHostToDevice, g->stream), what);
-}
-
-static exa_status fit_seeds(exa_canvas_gpu_buffers *b, size_t bytes) {
-    void *old = b->seeds;
-
-    if (bytes <= b->seeds_bytes) return EXA_OK;
-    b->seeds = nullptr;
-    b->seeds_bytes = 0;
-    if (old) EXA_TRY(GPU(cudaFree(old), "a list of seeds"));
-    EXA_TRY(allocate(&b->seeds, bytes, "a list of seeds"));
-    b->seeds_bytes = bytes;
-    return EXA_OK;
 }
 
 static slot view_of(exa_canvas_gpu *g, int number, const exa_canvas_gpu_canvas *c) {

@@ -12,9 +12,9 @@ enum { EXA_CANVAS_GPU_BLOCK = 1024 }; /* voxels in which peaks are counted toget
 
 typedef struct exa_canvas_gpu_layout {
     uint64_t voxels;
-    uint64_t raw, map, segmentation, probability, queue, done; /* of a slot */
-    uint64_t input, logits;                                    /* of all slots */
-    uint64_t work;                                             /* of the peaks */
+    uint64_t raw, map, segmentation, probability, queue, done, seeds; /* of a slot */
+    uint64_t input, logits;                                           /* of all slots */
+    uint64_t work;                                                    /* of the peaks */
 } exa_canvas_gpu_layout;
 
 void exa_canvas_gpu_lay_out(const exa_canvas_gpu_options *options, exa_canvas_gpu_layout *layout);

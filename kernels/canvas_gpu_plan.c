@@ -23,6 +23,7 @@ void exa_canvas_gpu_lay_out(const exa_canvas_gpu_options *o, exa_canvas_gpu_layo
     l->probability = o->probability_map ? l->voxels : 0;
     l->queue = (6 * cells + 1) * 8; /* each step marks a cell done and queues six moves at most */
     l->done = (cells + 31) / 32 * 4;
+    l->seeds = o->seeds_bytes;
     l->input = fov * 8 * (uint64_t)o->slots;
     l->logits = fov * 4 * (uint64_t)o->slots;
     l->work = o->seeds ? 3 * exa_canvas_gpu_align(l->voxels * 4) + exa_canvas_gpu_align(l->voxels) +
@@ -46,11 +47,10 @@ exa_status exa_canvas_gpu_plan(const exa_canvas_gpu_options *o, exa_canvas_gpu_m
     EXA_CHECK(o->slots > 0 && o->steps > 0 && o->steps <= EXA_CANVAS_GPU_RECORDS, EXA_ERR_INTERNAL,
               "%d slots, %d steps", o->slots, o->steps);
     exa_canvas_gpu_lay_out(o, &l);
-    /* Seeds of the policy peaks are rarely more than a hundredth of the voxels. */
-    memory->slot_bytes = exa_canvas_gpu_align(l.raw) + exa_canvas_gpu_align(l.map) +
-                         exa_canvas_gpu_align(l.segmentation) + exa_canvas_gpu_align(l.probability) +
-                         exa_canvas_gpu_align(l.queue) + exa_canvas_gpu_align(l.done) + l.voxels / 25 +
-                         sizeof(exa_canvas_gpu_state) + (l.input + l.logits) / (uint64_t)o->slots;
+    memory->slot_bytes =
+        exa_canvas_gpu_align(l.raw) + exa_canvas_gpu_align(l.map) + exa_canvas_gpu_align(l.segmentation) +
+        exa_canvas_gpu_align(l.probability) + exa_canvas_gpu_align(l.queue) + exa_canvas_gpu_align(l.done) +
+        exa_canvas_gpu_align(l.seeds) + sizeof(exa_canvas_gpu_state) + (l.input + l.logits) / (uint64_t)o->slots;
     memory->shared_bytes = l.work + (1u << 20);
     return EXA_OK;
 }

@@ -306,6 +306,7 @@ exa_status exa_device_matrix_rate(int index, exa_net_precision precision, double
     double ms = 0;
     exa_status st = EXA_OK;
     EXA_TRY(exa_conv_device_get(index, &device));
+    EXA_TRY(exa_conv_check_precision(precision, &device));
     unsigned blocks = (unsigned)device.multiprocessors * 2;
     auto kernel = precision == EXA_NET_FP16   ? product_rate<EXA_NET_FP16>
                   : precision == EXA_NET_TF32 ? product_rate<EXA_NET_TF32>

@@ -83,6 +83,28 @@ static double expected_time(const exa_conv_plan *plan, const exa_conv_tiling *k,
     return per_block * chunk_of(k) * choice->blocks * pace;
 }
 
+exa_status exa_conv_code_capability(int chip, int *capability) {
+    cudaFuncAttributes attributes;
+    cudaError_t error = cudaFuncGetAttributes(&attributes, exa_conv_fma::conv3d_fma<16>);
+    if (error == cudaErrorNoKernelImageForDevice || error == cudaErrorInvalidDeviceFunction) {
+        (void)cudaGetLastError();
+        return EXA_FAIL(EXA_ERR_UNSUPPORTED,
+                        "this program has no code for a GPU of compute capability %d.%d. Hint: build it with "
+                        "-DEXA_CUDA_ARCHITECTURES=%d, or use the CPU",
+                        chip / 10, chip % 10, chip);
+    }
+    EXA_TRY(exa_cuda_status(error, "the kernels"));
+    *capability = attributes.ptxVersion; /* binaryVersion is the chip's, also after compilation by the driver */
+    return EXA_OK;
+}
+
+exa_status exa_conv_check_precision(exa_net_precision precision, const exa_conv_device *device) {
+    EXA_CHECK(precision == EXA_NET_FP32 || device->capability >= 80, EXA_ERR_UNSUPPORTED,
+              "%s needs compute capability 8.0; this GPU, or this program's code for it, has %d.%d. Hint: use fp32",
+              exa_net_precision_name(precision), device->capability / 10, device->capability % 10);
+    return EXA_OK;
+}
+
 exa_status exa_conv_choose(const exa_conv_plan *plan, const exa_conv_device *device, int n, int nth,
                            exa_conv_choice *out) {
     exa_conv_choice best = {};
@@ -101,9 +123,7 @@ exa_status exa_conv_choose(const exa_conv_plan *plan, const exa_conv_device *dev
         *out = best;
         return EXA_OK;
     }
-    EXA_CHECK(device->capability >= 80, EXA_ERR_UNSUPPORTED,
-              "%s needs a GPU of compute capability 8.0; this one has %d.%d. Hint: use fp32",
-              exa_net_precision_name(plan->precision), device->capability / 10, device->capability % 10);
+    EXA_TRY(exa_conv_check_precision(plan->precision, device));
     for (int i = 0; i < TILINGS; i++) {
         exa_conv_choice c = {};
         if (!fits_layer(&tilings[i], plan) || !plan_shared(plan, &tilings[i], device, &c)) continue;
@@ -139,8 +159,15 @@ void exa_conv_describe(const exa_conv_choice *choice, char *text, size_t bytes) 
 /* ---- launching ---------------------------------------------------------------------------------- */
 
 exa_status exa_cuda_status(cudaError_t error, const char *what) {
-    EXA_CHECK(error == cudaSuccess, EXA_ERR_DEVICE, "%s: %s", what, cudaGetErrorString(error));
-    return EXA_OK;
+    if (error == cudaSuccess) return EXA_OK;
+    (void)cudaGetLastError(); /* not to be found by whoever asks next */
+    if (error == cudaErrorMemoryAllocation)
+        return EXA_FAIL(
+            EXA_ERR_MEMORY,
+            "the GPU has no memory left for %s. Hint: smaller batches (compute.canvases), or fewer ranks "
+            "on this GPU",
+            what);
+    return EXA_FAIL(EXA_ERR_DEVICE, "%s: %s", what, cudaGetErrorString(error));
 }
 
 template <class T> static void place(T *t, const exa_conv_plan *plan, const exa_conv_args *args) {

@@ -7,7 +7,7 @@
 #include "conv3d_device_internal.h"
 
 struct exa_conv_device {
-    int capability; /* 90 */
+    int capability; /* 90; of the chip or of the code that runs on it, whichever is less */
     int multiprocessors, shared_bytes, shared_bytes_multiprocessor;
 };
 
@@ -25,6 +25,11 @@ exa_status exa_conv_choose(const exa_conv_plan *plan, const exa_conv_device *dev
 /* Positions that `n` FOVs take, halo columns and part tiles included. */
 double exa_conv_done_positions(const exa_conv_plan *plan, const exa_conv_choice *choice, int n);
 void exa_conv_describe(const exa_conv_choice *choice, char *text, size_t bytes);
+
+/* The capability that the code which the current device runs was compiled for: PTX of an older one lacks the
+ * instructions of later ones, also on a chip that has them. EXA_ERR_UNSUPPORTED if there is none for `chip`. */
+exa_status exa_conv_code_capability(int chip, int *capability);
+exa_status exa_conv_check_precision(exa_net_precision precision, const exa_conv_device *device);
 
 /* Before the first launch of a choice on a device. */
 exa_status exa_conv_prepare(const exa_conv_plan *plan, const exa_conv_choice *choice,

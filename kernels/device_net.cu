@@ -236,11 +236,19 @@ exa_status exa_conv_device_get(int index, exa_conv_device *device) {
     cudaDeviceProp p;
     EXA_TRY(exa_cuda_status(cudaSetDevice(index), "the GPU"));
     EXA_TRY(exa_cuda_status(cudaGetDeviceProperties(&p, index), "the GPU"));
-    device->capability = 10 * p.major + p.minor;
+    const int chip = 10 * p.major + p.minor;
+    EXA_TRY(exa_conv_code_capability(chip, &device->capability));
+    if (device->capability > chip) device->capability = chip;
     device->multiprocessors = p.multiProcessorCount;
     device->shared_bytes = (int)p.sharedMemPerBlockOptin;
     device->shared_bytes_multiprocessor = (int)p.sharedMemPerMultiprocessor;
     return EXA_OK;
+}
+
+exa_status exa_device_net_usable(int device, exa_net_precision precision) {
+    exa_conv_device d;
+    EXA_TRY(exa_conv_device_get(device, &d));
+    return exa_conv_check_precision(precision, &d);
 }
 
 static size_t round_up(size_t n) {
@@ -388,6 +396,7 @@ exa_status exa_device_net_create(const exa_device_net_spec *spec, const exa_devi
     net->overlapped = net->device.capability >= 90;
     EXA_GOTO(done, choose_kernels(net));
     error = cudaMalloc(&net->memory, bytes);
+    (void)cudaGetLastError();
     EXA_CHECK_GOTO(done, error == cudaSuccess, EXA_ERR_MEMORY,
                    "%.1f MB on GPU %d for a network with batches of %d: %s", 1e-6 * (double)bytes, options->device,
                    options->max_batch, cudaGetErrorString(error));

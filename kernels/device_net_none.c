@@ -8,6 +8,11 @@
 
 #define NO_CUDA "this build has no CUDA. Hint: configure with -DEXA_ENABLE_CUDA=ON, or use the CPU"
 
+exa_status exa_device_net_usable(int device, exa_net_precision precision) {
+    (void)device, (void)precision;
+    return EXA_FAIL(EXA_ERR_UNSUPPORTED, NO_CUDA);
+}
+
 exa_status exa_device_net_create(const exa_device_net_spec *spec, const exa_device_net_options *options,
                                  exa_device_net **out) {
     (void)spec, (void)options, (void)out;

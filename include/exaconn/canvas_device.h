@@ -26,6 +26,7 @@ typedef struct exa_canvas_device_options {
     int slots;                 /* canvases at a time */
     int steps;                 /* of a launch; 0 = as many as are worth it */
     bool seeds;                /* exa_canvas_device_seeds will be called */
+    uint64_t seeds_bytes;      /* of the longest list that is expected */
     exa_net_precision precision;
     exa_canvas_gpu_forward *forward; /* instead of the model's own network, for tests; NULL = none */
     void *network;                   /* of forward */

@@ -57,7 +57,8 @@ typedef struct exa_canvas_gpu_options {
     exa_coord voxels[3]; /* zyx; no canvas is larger on any axis */
     exa_dtype dtype;     /* of the raw voxels */
     bool probability_map;
-    bool seeds; /* room for exa_canvas_gpu_peaks */
+    bool seeds;           /* room for exa_canvas_gpu_peaks */
+    uint64_t seeds_bytes; /* room for a slot's list of seeds; a longer one takes more memory when it is loaded */
     exa_canvas_gpu_forward *forward;
     void *network;
 } exa_canvas_gpu_options;

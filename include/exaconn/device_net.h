@@ -51,6 +51,10 @@ typedef struct exa_device_net exa_device_net;
 exa_status exa_device_net_memory(const exa_device_net_spec *spec, const exa_device_net_options *options,
                                  uint64_t *bytes);
 
+/* Whether a net of this precision can run on the GPU: its capability, and the code that this program has for it.
+ * EXA_ERR_UNSUPPORTED if not. Makes `device` the calling thread's current one. */
+exa_status exa_device_net_usable(int device, exa_net_precision precision);
+
 /* Makes `device` the calling thread's current one, as do all calls below. Use a net from one thread at a time. */
 exa_status exa_device_net_create(const exa_device_net_spec *spec, const exa_device_net_options *options,
                                  exa_device_net **out);

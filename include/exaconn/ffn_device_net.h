@@ -16,11 +16,13 @@ exa_status exa_ffn_device_net_memory(const exa_ffn_model *model, const exa_devic
 exa_status exa_ffn_device_net_create(const exa_ffn_model *model, const exa_device_net_options *options,
                                      exa_device_net **out);
 
-/* One made-up step by `net` (and `wider`, may be NULL: exa_device_net_infer) and by the CPU's network on `pool`.
- * EXA_ERR_DEVICE if they differ by more than the precision explains: driver, compiler or GPU are then not to be
- * believed. *largest: the largest difference of a logit. Takes a CPU step's time. */
+/* One made-up step by `net` (and `wider`, may be NULL: exa_device_net_infer) and by the CPU's network on `pool`,
+ * then `batch` of the same at once (at most the net's max_batch), by plain calls and as a CUDA graph.
+ * EXA_ERR_DEVICE if CPU and GPU differ by more than the precision explains, or the batch from the one step at all:
+ * driver, compiler or GPU are then not to be believed. *largest: the largest difference of a logit. Takes a CPU
+ * step's time. */
 exa_status exa_ffn_device_net_check(const exa_ffn_model *model, exa_device_net *net, exa_device_net *wider,
-                                    exa_net_precision precision, exa_pool *pool, double *largest);
+                                    exa_net_precision precision, int batch, exa_pool *pool, double *largest);
 
 #ifdef __cplusplus
 }

@@ -32,8 +32,8 @@ typedef struct exa_placement {
     char cores[256]; /* beside it, as "0-15,32-47"; "" where nobody knows */
 } exa_placement;
 
-/* The GPU of this rank. Collective over all ranks. Where a rank sees none its `device` is -1 and that is no error.
- */
+/* The GPU of this rank. Collective over all ranks. Where a rank sees none, or its own does not
+ * answer any more, `device` is -1 and that is no error. */
 exa_status exa_placement_choose(exa_placement *placement);
 
 /* Keeps the process to those of its cores that are beside the GPU, if it has others too. Call before threads are

@@ -57,6 +57,10 @@ exa_status exa_seed_make(const exa_seed_options *options, const exa_image *image
                          const exa_coord fov[3], exa_pool *pool, exa_seed_trace *trace, exa_seed_list *list,
                          size_t *too_near);
 
+/* Bytes of a list of exa_seed_make for images of `shape` and smaller ones: the most, or of the policy peaks, whose
+ * number the image decides, what is rarely exceeded (a seed for each hundred voxels). */
+uint64_t exa_seed_list_bytes(const exa_seed_options *options, const exa_coord shape[3], const exa_coord fov[3]);
+
 const char *exa_seed_policy_name(exa_seed_policy policy);
 
 #ifdef __cplusplus

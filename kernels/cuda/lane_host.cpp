@@ -559,6 +559,9 @@ void exa_lane_set_device(int capability, int multiprocessors, size_t shared_byte
     exa_emu::device.multiprocessors = multiprocessors;
     exa_emu::device.shared_bytes = shared_bytes;
 }
+void exa_lane_set_code(int capability) {
+    exa_emu::device.code = capability;
+}
 uint64_t exa_lane_products(void) {
     return exa_emu::counted.mma;
 }

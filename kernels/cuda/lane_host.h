@@ -340,6 +340,8 @@ inline cudaError_t launch(void (*kernel)(P...), dim3 grid, dim3 block, size_t sh
 template <class... P, class... A>
 inline cudaError_t launch_overlapped(void (*kernel)(P...), dim3 grid, dim3 block, size_t shared_bytes,
                                      cudaStream_t stream, A... arguments) {
+    /* Code for less than 9.0 does not wait for the kernel before it. */
+    if (exa_emu::code_capability() < 90) return cudaErrorInvalidValue;
     return launch(kernel, grid, block, shared_bytes, stream, arguments...);
 }
 inline void wait_for_previous() {

@@ -353,6 +353,13 @@ cudaError_t cudaDeviceGetAttribute(int *value, cudaDeviceAttr attribute, int ind
     }
     return cudaSuccess;
 }
+cudaError_t cudaFuncGetAttributes_(cudaFuncAttributes *attributes) {
+    const int chip = 10 * device.major + device.minor;
+    if (device.code > chip) return result(cudaErrorNoKernelImageForDevice);
+    attributes->ptxVersion = code_capability();
+    attributes->binaryVersion = chip;
+    return cudaSuccess;
+}
 cudaError_t cudaFuncSetAttribute_(const void *kernel, cudaFuncAttribute attribute, int value) {
     std::lock_guard<std::recursive_mutex> guard(lock);
     if (attribute != cudaFuncAttributeMaxDynamicSharedMemorySize) return cudaSuccess;
@@ -381,6 +388,8 @@ const char *cudaGetErrorString(cudaError_t error) {
     case cudaErrorInvalidConfiguration: return "invalid configuration argument";
     case cudaErrorNoDevice: return "no CUDA-capable device is detected";
     case cudaErrorInvalidDevice: return "invalid device ordinal";
+    case cudaErrorInvalidDeviceFunction: return "invalid device function";
+    case cudaErrorNoKernelImageForDevice: return "no kernel image is available for execution on the device";
     case cudaErrorNotReady: return "device not ready";
     case cudaErrorStreamCaptureUnsupported: return "operation not permitted when stream is capturing";
     }

@@ -19,6 +19,8 @@ enum cudaError_t {
     cudaErrorInvalidConfiguration = 9,
     cudaErrorNoDevice = 100,
     cudaErrorInvalidDevice = 101,
+    cudaErrorInvalidDeviceFunction = 98,
+    cudaErrorNoKernelImageForDevice = 209,
     cudaErrorNotReady = 600,
     cudaErrorStreamCaptureUnsupported = 900
 };
@@ -58,6 +60,10 @@ enum {
     cudaHostAllocMapped = 2
 };
 
+struct cudaFuncAttributes {
+    int ptxVersion, binaryVersion;
+};
+
 struct cudaDeviceProp {
     char name[256];
     size_t totalGlobalMem, sharedMemPerBlock, sharedMemPerBlockOptin, sharedMemPerMultiprocessor;
@@ -72,12 +78,16 @@ typedef void (*cudaHostFn_t)(void *data);
 
 namespace exa_emu {
 
-/* Every test may shape the device: multiprocessors, shared memory a block may have, memory. */
+/* Every test may shape the device: multiprocessors, shared memory a block may have, memory, and the capability
+ * that the kernels are said to be compiled for (0: the device's; above it: none runs). */
 struct device_shape {
-    int multiprocessors = 3, major = 9, minor = 0;
+    int multiprocessors = 3, major = 9, minor = 0, code = 0;
     size_t shared_bytes = 227 * 1024, memory_bytes = size_t(2) << 30;
 };
 extern device_shape device;
+inline int code_capability() {
+    return device.code ? device.code : 10 * device.major + device.minor;
+}
 
 cudaError_t launch(const void *kernel, dim3 grid, dim3 block, size_t shared_bytes, cudaStream_t stream,
                    std::function<void()> body);
@@ -131,6 +141,7 @@ cudaError_t cudaGetDevice(int *index);
 cudaError_t cudaSetDevice(int index);
 cudaError_t cudaGetDeviceProperties(cudaDeviceProp *p, int index);
 cudaError_t cudaDeviceGetAttribute(int *value, cudaDeviceAttr attribute, int index);
+cudaError_t cudaFuncGetAttributes_(cudaFuncAttributes *attributes);
 cudaError_t cudaFuncSetAttribute_(const void *kernel, cudaFuncAttribute attribute, int value);
 cudaError_t cudaOccupancy_(int *blocks, int threads, size_t shared_bytes);
 cudaError_t cudaGetLastError();
@@ -145,6 +156,9 @@ template <class T> inline cudaError_t cudaMallocHost(T **p, size_t bytes) {
 }
 template <class T> inline cudaError_t cudaHostAlloc(T **p, size_t bytes, unsigned flags) {
     return cudaHostAlloc(reinterpret_cast<void **>(p), bytes, flags);
+}
+template <class F> inline cudaError_t cudaFuncGetAttributes(cudaFuncAttributes *attributes, F *) {
+    return cudaFuncGetAttributes_(attributes);
 }
 template <class F> inline cudaError_t cudaFuncSetAttribute(F *kernel, cudaFuncAttribute attribute, int value) {
     return cudaFuncSetAttribute_(reinterpret_cast<const void *>(kernel), attribute, value);

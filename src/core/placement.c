@@ -162,16 +162,18 @@ done:
     return st;
 }
 
-/* The position among those that answer, as an index of the runtime: some before it may not have answered. */
-static exa_status find_device(exa_placement *p, const view *v) {
+/* The position among those that answer, as an index of the runtime: some before it may not have answered. One that
+ * has gone meanwhile is no error either: the job says whether it can do without. */
+static void find_device(exa_placement *p, const view *v) {
     const int count = exa_device_count(NULL), wanted = p->device;
 
     for (int i = 0; i < count; i++) {
         if (exa_device_get(i, &p->facts) != EXA_OK) continue;
         p->device = i;
-        if (memcmp(p->facts.uuid, v->device[wanted].uuid, sizeof p->facts.uuid) == 0) return EXA_OK;
+        if (memcmp(p->facts.uuid, v->device[wanted].uuid, sizeof p->facts.uuid) == 0) return;
     }
-    return EXA_FAIL(EXA_ERR_DEVICE, "a GPU that was there a moment ago does not answer any more");
+    p->device = -1;
+    p->reason = "a GPU that was there a moment ago does not answer any more";
 }
 
 exa_status exa_placement_choose(exa_placement *placement) {
@@ -184,7 +186,7 @@ exa_status exa_placement_choose(exa_placement *placement) {
     st = exa_comm_agree(exa_calloc((size_t)ranks, sizeof *views, "what the ranks see", &views));
     if (st == EXA_OK) st = exa_comm_gather_local(&mine, sizeof mine, views);
     if (st == EXA_OK) st = share(views, ranks, exa_comm_local_rank(), &p);
-    if (st == EXA_OK && p.device >= 0) st = find_device(&p, &mine);
+    if (st == EXA_OK && p.device >= 0) find_device(&p, &mine);
     free(views);
     EXA_TRY(exa_comm_agree(st));
     if (p.device >= 0) exa_placement_cores(p.facts.pci, p.cores, sizeof p.cores);

@@ -76,7 +76,8 @@ static exa_canvas_gpu_options gpu_options(const exa_canvas_device_options *o) {
                                 .steps = o->steps > 0 ? o->steps : STEPS_OF_LAUNCH,
                                 .dtype = o->dtype,
                                 .probability_map = o->canvas.probability_map,
-                                .seeds = o->seeds};
+                                .seeds = o->seeds,
+                                .seeds_bytes = o->seeds_bytes};
     memcpy(g.voxels, o->voxels, sizeof g.voxels);
     return g;
 }
@@ -173,10 +174,13 @@ int exa_canvas_device_slots(const exa_canvas_device *d) {
 
 exa_status exa_canvas_device_check(exa_canvas_device *d, const exa_ffn_model *model, exa_pool *pool,
                                    double *largest) {
+    const int batch = d->options.slots;
+
     *largest = 0;
     if (!d->net) return EXA_OK; /* a network of a test */
-    EXA_TRY(exa_ffn_device_net_check(model, d->net, d->wider, d->options.precision, pool, largest));
-    return d->wider ? exa_ffn_device_net_check(model, d->wider, NULL, EXA_NET_FP32, pool, &(double){0}) : EXA_OK;
+    EXA_TRY(exa_ffn_device_net_check(model, d->net, d->wider, d->options.precision, batch, pool, largest));
+    if (!d->wider) return EXA_OK;
+    return exa_ffn_device_net_check(model, d->wider, NULL, EXA_NET_FP32, batch, pool, &(double){0});
 }
 
 const char *exa_canvas_device_description(const exa_canvas_device *d) {

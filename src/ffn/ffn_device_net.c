@@ -5,6 +5,7 @@
 
 #include <math.h>
 #include <stdlib.h>
+#include <string.h>
 
 typedef struct tensors {
     const float *weights[2 * EXA_FFN_MAX_DEPTH + 1], *biases[2 * EXA_FFN_MAX_DEPTH + 1];
@@ -82,13 +83,56 @@ static void compare(const float *seed, const float *here, const float *there, si
     }
 }
 
+#define DISBELIEVED                                                                                                \
+    "\"compute\": {\"backend\": \"cpu\"}, and please report GPU, driver and `exaconn --version --json`"
+
+static exa_status compare_batch(const exa_device_net *net, const float *one, const float *many, size_t n,
+                                size_t voxels, const char *how) {
+    for (size_t i = 0; i < n; i++) {
+        EXA_CHECK(
+            memcmp(one, many + i * voxels, voxels * sizeof *one) == 0, EXA_ERR_DEVICE,
+            "the GPU's network step (%s) gives other bits as number %zu of %zu %s than alone. Hint: " DISBELIEVED,
+            exa_device_net_description(net), i + 1, n, how);
+    }
+    return EXA_OK;
+}
+
+/* The same step `n` times: other tilings than for one, groups, and, as a run has it, a graph of calls that overlap.
+ * A graph's logits are of no use where the step leaves the precision's range. */
+static exa_status check_batch(exa_device_net *net, exa_device_net *wider, size_t n, size_t voxels,
+                              const float *image, const float *seed, const float *one, bool graph) {
+    const float **images = NULL, **seeds;
+    float **logits = NULL, *input = NULL, *many;
+    exa_device_net_times times;
+    exa_status st = EXA_OK;
+
+    EXA_GOTO(done, exa_alloc(2 * n, sizeof *images, "a batch that checks the GPU", &images));
+    EXA_GOTO(done, exa_alloc(n, sizeof *logits, "a batch that checks the GPU", &logits));
+    EXA_GOTO(done, exa_alloc(3 * n * voxels, sizeof *input, "a batch that checks the GPU", &input));
+    seeds = images + n;
+    many = input + 2 * n * voxels;
+    for (size_t i = 0; i < n; i++) images[i] = image, seeds[i] = seed, logits[i] = many + i * voxels;
+    for (size_t v = 0; v < n * voxels; v++) input[2 * v] = image[v % voxels], input[2 * v + 1] = seed[v % voxels];
+    EXA_GOTO(done, exa_device_net_infer(net, wider, n, images, seeds, logits, NULL));
+    EXA_GOTO(done, compare_batch(net, one, many, n, voxels, "at once"));
+    if (!graph) goto done;
+    EXA_GOTO(done, exa_device_net_time(net, (int)n, voxels, input, 2, 1, true, many, &times));
+    EXA_GOTO(done, compare_batch(net, one, many, n, voxels, "in a graph"));
+done:
+    free(images);
+    free(logits);
+    free(input);
+    return st;
+}
+
 exa_status exa_ffn_device_net_check(const exa_ffn_model *model, exa_device_net *net, exa_device_net *wider,
-                                    exa_net_precision precision, exa_pool *pool, double *largest) {
+                                    exa_net_precision precision, int batch, exa_pool *pool, double *largest) {
     /* About ten times what was seen of each precision on the published network (docs/performance.md, FFN). */
     const double tolerance = precision == EXA_NET_FP32 ? 1e-4 : 0.05;
     const size_t voxels = (size_t)(model->fov[0] * model->fov[1] * model->fov[2]);
     float *image = NULL, *seed, *here, *there;
     exa_ffn_net *cpu = NULL;
+    uint64_t redone = 0;
     double scale;
     exa_status st;
 
@@ -99,14 +143,14 @@ exa_status exa_ffn_device_net_check(const exa_ffn_model *model, exa_device_net *
     make_up(model, image, seed);
     EXA_GOTO(done, exa_ffn_net_create(model, EXA_FFN_KERNEL_AUTO, EXA_ISA_AUTO, pool, &cpu));
     EXA_GOTO(done, exa_ffn_net_infer(cpu, 1, (const float *[]){image}, (const float *[]){seed}, &here));
-    EXA_GOTO(done,
-             exa_device_net_infer(net, wider, 1, (const float *[]){image}, (const float *[]){seed}, &there, NULL));
+    EXA_GOTO(done, exa_device_net_infer(net, wider, 1, (const float *[]){image}, (const float *[]){seed}, &there,
+                                        &redone));
     compare(seed, here, there, voxels, largest, &scale);
-    EXA_CHECK_GOTO(
-        done, *largest <= tolerance * fmax(1, scale), EXA_ERR_DEVICE,
-        "the GPU's network step (%s) differs from the CPU's by %g in a logit, of changes up to %g. Hint: "
-        "\"compute\": {\"backend\": \"cpu\"}, and please report GPU, driver and `exaconn --version --json`",
-        exa_device_net_description(net), *largest, scale);
+    EXA_CHECK_GOTO(done, *largest <= tolerance * fmax(1, scale), EXA_ERR_DEVICE,
+                   "the GPU's network step (%s) differs from the CPU's by %g in a logit, of changes up to %g. "
+                   "Hint: " DISBELIEVED,
+                   exa_device_net_description(net), *largest, scale);
+    EXA_GOTO(done, check_batch(net, wider, (size_t)batch, voxels, image, seed, there, redone == 0));
 done:
     exa_ffn_net_destroy(&cpu);
     free(image);

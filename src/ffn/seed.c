@@ -286,6 +286,42 @@ static exa_status make_list(const exa_seed_options *o, const exa_image *image, c
     return EXA_OK;
 }
 
+/* Inner points of a grid on one axis. */
+static uint64_t grid_points(exa_coord first, exa_coord step, exa_coord low, exa_coord high) {
+    uint64_t before_low = low > first ? (uint64_t)((low - first - 1) / step + 1) : 0,
+             before_high = high > first ? (uint64_t)((high - first - 1) / step + 1) : 0;
+    return before_high > before_low ? before_high - before_low : 0;
+}
+
+static uint64_t count_grid(const exa_seed_options *o, const exa_coord shape[3], const exa_coord fov[3]) {
+    uint64_t count = 0;
+
+    for (int k = 0; k < o->offset_count; k++) {
+        uint64_t points = 1;
+        for (int a = 0; a < 3; a++)
+            points *=
+                o->step[a] > 0 ? grid_points(o->offsets[k], o->step[a], fov[a] / 2, shape[a] - fov[a] / 2) : 0;
+        count += points;
+    }
+    return count;
+}
+
+uint64_t exa_seed_list_bytes(const exa_seed_options *options, const exa_coord shape[3], const exa_coord fov[3]) {
+    uint64_t voxels = 1, inner = 1, count = 0;
+
+    for (int a = 0; a < 3; a++) {
+        voxels *= (uint64_t)shape[a];
+        inner *= shape[a] > 2 * (fov[a] / 2) ? (uint64_t)(shape[a] - 2 * (fov[a] / 2)) : 0;
+    }
+    switch (options->policy) {
+    case EXA_SEED_PEAKS: count = voxels / 100; break;
+    case EXA_SEED_MAX: count = inner; break;
+    case EXA_SEED_GRID3D: count = count_grid(options, shape, fov); break;
+    case EXA_SEED_LIST: count = options->point_count; break;
+    }
+    return count * (voxels > UINT32_MAX ? 8 : 4);
+}
+
 exa_status exa_seed_make(const exa_seed_options *options, const exa_image *image, const uint8_t *excluded,
                          const exa_coord fov[3], exa_pool *pool, exa_seed_trace *trace, exa_seed_list *list,
                          size_t *too_near) {

@@ -450,6 +450,12 @@ exa_canvas_device_options exa_plan_device_options(const exa_job *job, const exa_
     memcpy(o.canvas.fov, in->model->fov, sizeof o.canvas.fov);
     memcpy(o.canvas.deltas, in->model->deltas, sizeof o.canvas.deltas);
     exa_chunk_grid_shape_max(grid, o.voxels);
+    exa_seed_options seeds = {.policy = (exa_seed_policy)job->seeds.policy,
+                              .offsets = job->seeds.offsets,
+                              .offset_count = (int)job->seeds.offset_count,
+                              .point_count = in->point_count};
+    memcpy(seeds.step, job->seeds.step, sizeof seeds.step);
+    o.seeds_bytes = exa_seed_list_bytes(&seeds, o.voxels, o.canvas.fov);
     return o;
 }
 

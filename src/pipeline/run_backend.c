@@ -25,12 +25,8 @@ static exa_status share_of_memory(const exa_placement *p, uint64_t *bytes) {
 
 /* Whether this rank could: it has a GPU, the network runs on one, a chunk fits. */
 static exa_status try_device(exa_run_work *w) {
-    const exa_device *d = &w->placement.facts;
-
     EXA_CHECK(w->placement.device >= 0, EXA_ERR_DEVICE, "%s", w->placement.reason);
-    EXA_CHECK(w->job->compute.precision == EXA_JOB_FP32 || d->major >= 8, EXA_ERR_UNSUPPORTED,
-              "compute.precision is %s, which needs compute capability 8.0, and %s has %d.%d. Hint: \"fp32\"",
-              exa_net_precision_name((exa_net_precision)w->job->compute.precision), d->name, d->major, d->minor);
+    EXA_TRY(exa_device_net_usable(w->placement.device, (exa_net_precision)w->job->compute.precision));
     EXA_TRY(share_of_memory(&w->placement, &w->device.memory_bytes));
     return exa_plan_chunk(w->job, &w->inputs, &w->grid, w->threads, &w->device, &w->plan);
 }
@@ -90,11 +86,16 @@ static exa_status start_device(exa_run_work *w) {
 
 exa_status exa_run_start_backend(exa_run_work *w) {
     const exa_job *job = w->job;
-    bool bind = job->compute.bind == EXA_JOB_ON ||
-                (job->compute.bind == EXA_JOB_AUTO && w->threads > 1 && w->threads == exa_cpu_cores());
+    bool bind;
 
-    if (job->compute.bind != EXA_JOB_OFF && exa_placement_bind(&w->placement))
+    if (job->compute.bind != EXA_JOB_OFF && exa_placement_bind(&w->placement)) {
+        int threads;
+        EXA_TRY(exa_plan_threads(job, &threads)); /* fewer cores are left, unless the number was given */
+        if (threads < w->threads) w->threads = threads;
         EXA_INFO("bound to the cores beside the GPU: %s", w->placement.cores);
+    }
+    bind = job->compute.bind == EXA_JOB_ON ||
+           (job->compute.bind == EXA_JOB_AUTO && w->threads > 1 && w->threads == exa_cpu_cores());
     EXA_TRY(exa_pool_create(w->threads, bind, &w->pool));
     EXA_TRY(w->on_device ? start_device(w) : start_cpu(w));
     EXA_INFO("network: depth %d, %d features, FOV %lld x %lld x %lld, %s", w->inputs.model->depth,

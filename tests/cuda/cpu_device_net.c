@@ -1,7 +1,8 @@
 /* The CPU's network in the place of the GPU's: with it the emulated GPU computes the very logits that the CPU does,
  * so a whole run must come out the same to the bit. EXACONN_TEST_OVERFLOW=N: every step whose input's hash is
  * divisible by N is said to have left fp16's range. EXACONN_TEST_LOSE=N: the GPU is lost at the N-th batch.
- * EXACONN_TEST_WRONG=1: a logit of the step by which a run checks its GPU is wrong. */
+ * EXACONN_TEST_WRONG=1: a logit of the step by which a run checks its GPU is wrong; 2: of the last of a batch; 3:
+ * of the last of a graph. EXACONN_TEST_NO_CODE=1: the GPU is so old that the program has no code for it. */
 #include "exaconn/device_net.h"
 
 #include "exaconn/ffn_model.h"
@@ -42,6 +43,12 @@ exa_status exa_device_net_memory(const exa_device_net_spec *spec, const exa_devi
     (void)spec;
     *bytes = (uint64_t)options->max_batch << 20;
     return EXA_OK;
+}
+
+exa_status exa_device_net_usable(int device, exa_net_precision precision) {
+    (void)device, (void)precision;
+    return number_of("EXACONN_TEST_NO_CODE") ? EXA_FAIL(EXA_ERR_UNSUPPORTED, "no code for the emulated GPU")
+                                             : EXA_OK;
 }
 
 exa_status exa_device_net_create(const exa_device_net_spec *spec, const exa_device_net_options *options,
@@ -123,7 +130,23 @@ exa_status exa_device_net_infer(exa_device_net *net, exa_device_net *wider, size
     (void)wider;
     if (redone) *redone = 0;
     EXA_TRY(exa_ffn_net_infer(net->net, n, image, seed, logits));
-    if (number_of("EXACONN_TEST_WRONG")) logits[0][net->voxels / 2] += 1;
+    if (number_of("EXACONN_TEST_WRONG") == 1) logits[0][net->voxels / 2] += 1;
+    if (number_of("EXACONN_TEST_WRONG") == 2 && n > 1) logits[n - 1][net->voxels / 2] += 1;
+    return EXA_OK;
+}
+
+exa_status exa_device_net_time(exa_device_net *net, int n, size_t voxels, const float *input, int calls, int repeat,
+                               bool graph, float *logits, exa_device_net_times *times) {
+    uint32_t *overflow = calloc((size_t)n, sizeof *overflow);
+    exa_device_net exact = *net; /* as exa_device_net_infer here: nothing leaves its range */
+    call c = {&exact, n, input, logits, overflow};
+
+    (void)calls, (void)repeat;
+    exact.precision = EXA_NET_FP32;
+    *times = (exa_device_net_times){0};
+    run_call(&c);
+    free(overflow);
+    if (graph && number_of("EXACONN_TEST_WRONG") == 3) logits[(size_t)n * voxels - 1] += 1;
     return EXA_OK;
 }
 

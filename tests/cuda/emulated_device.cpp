@@ -1,9 +1,11 @@
-/* The emulated GPU as the only one of the machine, for programs that are linked with the emulation. */
+/* The emulated GPU as the only one of the machine, for programs that are linked with the emulation.
+ * EXACONN_TEST_GONE=N: it answers no more from the N-th question on. */
 #include "exaconn/device.h"
 
 #include "cuda/lane.cuh"
 
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 
 extern "C" {
@@ -19,8 +21,11 @@ int exa_device_count(const char **reason) {
 }
 
 exa_status exa_device_get(int index, exa_device *device) {
+    static long asked;
+    const char *gone = getenv("EXACONN_TEST_GONE");
     cudaDeviceProp p;
 
+    EXA_CHECK(!gone || ++asked < atol(gone), EXA_ERR_DEVICE, "the emulated GPU does not answer");
     EXA_CHECK(cudaGetDeviceProperties(&p, index) == cudaSuccess, EXA_ERR_RANGE, "there is no emulated GPU %d",
               index);
     *device = exa_device{};

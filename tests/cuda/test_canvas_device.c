@@ -615,6 +615,10 @@ static void test_plan(void **state) {
     assert_ok(exa_canvas_device_plan(model, &o, &slot, &shared));
     assert_true((double)slot > 9.0 * voxels && (double)slot < 9.4 * voxels);
     assert_true((double)shared > 14.0 * voxels && (double)shared < 15.0 * voxels);
+    o.seeds_bytes = (uint64_t)voxels * 4; /* policy max */
+    assert_ok(exa_canvas_device_plan(model, &o, &slot1, &shared1));
+    assert_true(slot1 - slot >= o.seeds_bytes && slot1 - slot < o.seeds_bytes + 256 && shared1 == shared);
+    o.seeds_bytes = 0;
     o.slots = 1;
     o.canvas.probability_map = true;
     assert_ok(exa_canvas_device_plan(model, &o, &slot1, &shared1));

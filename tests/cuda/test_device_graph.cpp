@@ -4,7 +4,7 @@
 #include "cuda/lane.cuh"
 #include "cuda/lane_test.h"
 
-#include "exaconn/device_net.h"
+#include "conv3d_launch.cuh"
 
 #include <setjmp.h>
 #include <stdarg.h>
@@ -113,10 +113,19 @@ static void test_timed_calls(void **) {
     assert_memory_equal(a.data(), b.data(), a.size() * sizeof(float));
 }
 
+/* Too little memory is not a broken GPU, and the runtime's last error does not stay for others to find. */
+static void test_no_memory(void **) {
+    void *p = nullptr;
+    assert_int_equal(exa_cuda_status(cudaMalloc(&p, exa_emu::device.memory_bytes + 1), "a test"), EXA_ERR_MEMORY);
+    assert_int_equal(cudaPeekAtLastError(), cudaSuccess);
+    assert_int_equal(exa_cuda_status(cudaErrorInvalidValue, "a test"), EXA_ERR_DEVICE);
+}
+
 int main() {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_graph),
         cmocka_unit_test(test_timed_calls),
+        cmocka_unit_test(test_no_memory),
     };
     int failed = cmocka_run_group_tests(tests, NULL, NULL);
     return failed || exa_lane_device_bytes() != 0;

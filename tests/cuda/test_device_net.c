@@ -232,6 +232,51 @@ static void test_memory_and_refusals(void **state) {
 #endif
 }
 
+/* What a run does before it believes a GPU, on one that is right. */
+static void test_start_check(void **state) {
+    (void)state;
+    exa_ffn_model *m = random_model(2, 32, 5, 5, 7, 17);
+    double largest = 0;
+    set_orders(9, 3);
+    for (int precision = EXA_NET_FP32; precision <= EXA_NET_FP16; precision++) {
+        exa_device_net *net = device_net(m, (exa_net_precision)precision, 5);
+        assert_ok(exa_ffn_device_net_check(m, net, NULL, (exa_net_precision)precision, 5, NULL, &largest));
+        assert_true(largest > 0);
+        exa_device_net_destroy(&net);
+    }
+    exa_ffn_model_destroy(&m);
+}
+
+#ifndef EXA_TEST_ON_GPU
+/* What counts is the code that runs: PTX of an older capability has no tensor cores, no code runs not at all. */
+static void test_code_decides(void **state) {
+    (void)state;
+    exa_ffn_model *m = random_model(1, 16, 3, 3, 3, 1);
+    exa_device_net_options o = {.precision = EXA_NET_TF32, .max_batch = 1};
+    exa_device_net *net = NULL;
+    set_orders(8, 2);
+    assert_ok(exa_device_net_usable(0, EXA_NET_FP16));
+    exa_lane_set_code(80); /* on 9.0: no launch may begin before the one before it has ended (lane_host.h) */
+    batch b = batch_make(m, 1, 1);
+    assert_ok(exa_ffn_device_net_create(m, &o, &net));
+    assert_ok(exa_device_net_infer(net, NULL, 1, (const float *const *)b.image, (const float *const *)b.seed,
+                                   b.logits, NULL));
+    exa_device_net_destroy(&net);
+    batch_free(&b);
+    exa_lane_set_code(75);
+    assert_fails(EXA_ERR_UNSUPPORTED, "has 7.5", exa_device_net_usable(0, EXA_NET_FP16));
+    assert_fails(EXA_ERR_UNSUPPORTED, "has 7.5", exa_ffn_device_net_create(m, &o, &net));
+    assert_ok(exa_device_net_usable(0, EXA_NET_FP32));
+    exa_lane_set_device(70, 2, 96 * 1024);
+    assert_fails(EXA_ERR_UNSUPPORTED, "no code for a GPU of compute capability 7.0",
+                 exa_device_net_usable(0, EXA_NET_FP32));
+    exa_lane_set_code(0);
+    assert_fails(EXA_ERR_UNSUPPORTED, "has 7.0", exa_device_net_usable(0, EXA_NET_TF32));
+    assert_null(net);
+    exa_ffn_model_destroy(&m);
+}
+#endif
+
 /* ---- published weights -------------------------------------------------------------------------- */
 
 typedef struct published {
@@ -346,6 +391,10 @@ int main(void) {
         cmocka_unit_test(test_batches_change_no_bit),
         cmocka_unit_test(test_overflow_is_redone),
         cmocka_unit_test(test_memory_and_refusals),
+        cmocka_unit_test(test_start_check),
+#ifndef EXA_TEST_ON_GPU
+        cmocka_unit_test(test_code_decides),
+#endif
         cmocka_unit_test(test_published_weights_on_crops),
         cmocka_unit_test(test_golden_steps),
     };

@@ -52,6 +52,28 @@ small_job "$work/wrong" "$map" '"compute": {"threads": 1}'
 expect 1 'differs from the CPU.s by 1 in a logit' 'hint: "compute"' -- env EXACONN_TEST_WRONG=1 "$EMULATED" run "$work/wrong/job.json"
 check "nothing was segmented" test ! -e "$work/wrong/run/segmentation.h5" -a ! -e "$work/wrong/run/summary.json"
 
+small_job "$work/batch" "$chunks" "$map" '"compute": {"threads": 1, "canvases": 2}'
+expect 1 'other bits as number 2 of 2 at once than alone' -- env EXACONN_TEST_WRONG=2 "$EMULATED" run "$work/batch/job.json"
+expect 1 'other bits as number 2 of 2 in a graph than alone' -- env EXACONN_TEST_WRONG=3 "$EMULATED" run "$work/batch/job.json"
+
+# A GPU that the program has no code for, or that goes away while it is looked at: the CPU does it, unless one is asked for.
+small_job "$work/auto" '"compute": {"threads": 1}' '"limits": {"max_steps": 3}'
+expect 0 'backend: cpu \(no code for the emulated GPU\)' 'done in' -- env EXACONN_TEST_NO_CODE=1 "$EMULATED" run "$work/auto/job.json"
+small_job "$work/gone" '"compute": {"threads": 1}' '"limits": {"max_steps": 3}'
+expect 0 'backend: cpu \(a GPU that was there a moment ago' 'done in' -- env EXACONN_TEST_GONE=2 "$EMULATED" run "$work/gone/job.json"
+small_job "$work/asked" '"compute": {"threads": 1, "backend": "cuda"}'
+expect 4 'backend is "cuda": no code for' -- env EXACONN_TEST_NO_CODE=1 "$EMULATED" run "$work/asked/job.json"
+expect 1 'backend is "cuda": a GPU that was there' -- env EXACONN_TEST_GONE=2 "$EMULATED" run "$work/asked/job.json"
+
+# The list of seeds is on the GPU, too, and planned for: of the policy max each of 8 million voxels is a seed of 4 bytes.
+planned() {
+    small_job_volume=phantom:seed=7,shape=200x200x200 small_job "$work/plan" '"seeds": {"policy": "'"$1"'"}'
+    "$EMULATED" plan "$work/plan/job.json" | sed -n 's/^GPU memory.* canvas of \([0-9]*\)[.0-9]* MiB.*/\1/p'
+}
+check "the seeds of the policy max are planned for" test "$(planned max)" -gt "$(($(planned peaks) + 20))"
+small_job "$work/max" '"seeds": {"policy": "max"}' '"compute": {"threads": 1, "backend": "cuda"}' '"limits": {"max_steps": 3}'
+expect 0 'done in' -- "$EMULATED" run "$work/max/job.json"
+
 # A GPU that fails: alone, the run ends with what is finished, and the same command goes on.
 small_job "$work/lost" "$chunks" "$map" "$skip" '"compute": {"threads": 1, "backend": "cuda", "canvases": 1}'
 expect 1 'fallen off the bus' -- env EXACONN_TEST_LOSE=2 "$EMULATED" run "$work/lost/job.json"

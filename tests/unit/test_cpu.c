@@ -2,10 +2,12 @@
 #include "test_util.h"
 
 #include "exaconn/cpu.h"
+#include "exaconn/plan.h"
 
 #include "core/cpu_internal.h"
 
 #include <sched.h>
+#include <sys/wait.h>
 #include <unistd.h>
 
 static void test_isa(void **state) {
@@ -82,11 +84,40 @@ static void test_model(void **state) {
     assert_true(strlen(exa_cpu_model()) > 0);
 }
 
+/* What a run does that binds itself to the cores beside its GPU: no more threads than cores are left, but for those
+ * that the job gives. In a process of its own, as it stays bound. */
+static void test_fewer_cores_fewer_threads(void **state) {
+    cpu_set_t mask;
+    char list[16];
+    int first = 0, status = -1;
+    pid_t child;
+    (void)state;
+    if (exa_cpu_cores() < 2) skip();
+    assert_int_equal(sched_getaffinity(0, sizeof mask, &mask), 0);
+    while (!CPU_ISSET(first, &mask)) first++;
+    snprintf(list, sizeof list, "%d", first);
+    assert_true((child = fork()) >= 0);
+    if (child == 0) {
+        exa_job any = {.compute.threads = 0}, given = {.compute.threads = 3};
+        int before = 0, after = 0, asked = 0;
+        unsetenv("EXACONN_THREADS");
+        bool ok = exa_plan_threads(&any, &before) == EXA_OK && exa_cpu_narrow(list) &&
+                  exa_plan_threads(&any, &after) == EXA_OK && exa_plan_threads(&given, &asked) == EXA_OK;
+        _exit(ok && before > 1 && after == 1 && asked == 3 ? 0 : 1);
+    }
+    assert_int_equal(waitpid(child, &status, 0), child);
+    assert_int_equal(status, 0);
+}
+
 int main(void) {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_isa),    cmocka_unit_test(test_cores_lie_in_the_mask),
-        cmocka_unit_test(test_quota),  cmocka_unit_test(test_binding_and_back),
-        cmocka_unit_test(test_memory), cmocka_unit_test(test_model),
+        cmocka_unit_test(test_isa),
+        cmocka_unit_test(test_cores_lie_in_the_mask),
+        cmocka_unit_test(test_quota),
+        cmocka_unit_test(test_binding_and_back),
+        cmocka_unit_test(test_memory),
+        cmocka_unit_test(test_model),
+        cmocka_unit_test(test_fewer_cores_fewer_threads),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -132,6 +132,7 @@ static void test_grid_and_list(void **state) {
     exa_seed_options o = {.policy = EXA_SEED_GRID3D, .step = {4, 4, 4}, .offsets = offsets, .offset_count = 2};
     assert_ok(exa_seed_make(&o, &image, NULL, fov, NULL, NULL, &list, NULL));
     expect_points(&list, 2, grid);
+    assert_int_equal(exa_seed_list_bytes(&o, shape, fov), 2 * 4);
     exa_seed_list_free(&list);
     o = (exa_seed_options){.policy = EXA_SEED_LIST, .points = &points[0][0], .point_count = 3};
     assert_ok(exa_seed_make(&o, &image, NULL, fov, NULL, NULL, &list, &too_near));
