@@ -29,7 +29,7 @@ for n in 3 4; do
 done
 job "$work/flight" '{"threads": 1, "canvases": 3, "prefetch": 1}'
 mpirun -n 2 "$EXACONN" run "$work/flight/job.json" >"$work/err" 2>&1 & pid=$!
-for _ in $(seq 3000); do [ "$(find "$work/flight/run/journals" -name '*.journal' -size +1k 2>/dev/null | wc -l)" -ge 1 ] && break; sleep 0.02; done
+for _ in $(seq 3000); do kill -0 $pid 2>/dev/null || break; [ "$(find "$work/flight/run/journals" -name '*.journal' -size +1k 2>/dev/null | wc -l)" -ge 1 ] && break; sleep 0.02; done
 pkill -KILL -P $pid; kill -KILL $pid; wait $pid 2>/dev/null
 expect 0 'resumed: [0-9] of 4' 'done in' -- mpirun -n 2 "$EXACONN" run "$work/flight/job.json"
 same "$work/flight" "2 ranks, three chunks in flight on each, killed once"

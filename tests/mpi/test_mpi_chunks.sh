@@ -71,6 +71,7 @@ for whom in mpirun rank all; do
     before=$(cat "$work/warned/run/journals"/*.journal 2>/dev/null | wc -c)
     mpirun -n 3 "$EXACONN" run "$work/warned/job.json" >"$work/err" 2>&1 & pid=$!
     for _ in $(seq 3000); do
+        kill -0 $pid 2>/dev/null || break # there may be nothing left to do
         [ "$(cat "$work/warned/run/journals"/*.journal 2>/dev/null | wc -c)" -gt $((before + 1000)) ] && break
         sleep 0.02
     done
