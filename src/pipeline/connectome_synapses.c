@@ -114,7 +114,8 @@ static exa_status take_row(exa_connectome_work *w, batch *b, const exa_synapse_r
     const bool points = (row->flags & EXA_SYNAPSE_POINTS) != 0, look = w->volume && points;
 
     if (points) {
-        bool near = place(w, row->pre_at, s.pre_at) & place(w, row->post_at, s.post_at);
+        bool near = place(w, row->pre_at, s.pre_at);
+        near = place(w, row->post_at, s.post_at) && near;
         if (!near || (look && (!is_inside(w, s.pre_at) || !is_inside(w, s.post_at))))
             s.flags |= EXA_SYNAPSE_OUTSIDE;
     }
