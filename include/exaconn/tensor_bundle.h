@@ -51,6 +51,10 @@ size_t exa_tensor_bundle_count(const exa_tensor_bundle *bundle);
 /* Tensor `i` in name order. */
 exa_status exa_tensor_bundle_info(const exa_tensor_bundle *bundle, size_t i, exa_tensor_info *info);
 
+/* Refuses tensor `i`, called `name` in messages, if it is not float32 or not of this shape. */
+exa_status exa_tensor_bundle_expect(const exa_tensor_bundle *bundle, size_t i, const char *name,
+                                    const int64_t *shape, int rank);
+
 /* EXA_ERR_RANGE if there is none of that name. */
 exa_status exa_tensor_bundle_find(const exa_tensor_bundle *bundle, const char *name, size_t *i);
 

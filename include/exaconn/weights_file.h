@@ -54,6 +54,10 @@ exa_status exa_weights_file_tensor(const exa_weights_file *file, size_t i,
 /* False if there is none of that name. */
 bool exa_weights_file_find(const exa_weights_file *file, const char *name, exa_weights_tensor *tensor);
 
+/* EXA_ERR_FORMAT, naming both shapes, if it is missing or of another shape. */
+exa_status exa_weights_file_expect_tensor(const exa_weights_file *file, const char *name, const int64_t *shape,
+                                          int rank);
+
 /* `elements` must be the tensor's own. NaN and infinity are refused. */
 exa_status exa_weights_file_read(exa_weights_file *file, const char *name, float *data, size_t elements);
 
@@ -61,6 +65,8 @@ bool exa_weights_file_has_attribute(exa_weights_file *file, const char *name);
 
 /* `count` values: a scalar counts as one. Integers from integer attributes only; reals from either, finite. */
 exa_status exa_weights_file_get_text(exa_weights_file *file, const char *name, char *text, size_t bytes);
+exa_status exa_weights_file_find_text(exa_weights_file *file, const char *name, char *text,
+                                      size_t bytes); /* "" where there is none */
 exa_status exa_weights_file_get_reals(exa_weights_file *file, const char *name, double *values, int count);
 exa_status exa_weights_file_get_integers(exa_weights_file *file, const char *name, int64_t *values, int count);
 

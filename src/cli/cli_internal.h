@@ -58,6 +58,10 @@ exa_status exa_cli_parse_box(const char *text, exa_box *box);
 /* Nanometres, "40,4,4" (zyx) or one number for all axes; `out` is untouched without the option. */
 exa_status exa_cli_parse_size(const exa_cli_arguments *arguments, const char *option, double out[3]);
 
+/* Prints a JSON object on stdout and deletes it. */
+struct cJSON;
+exa_status exa_cli_print_json(struct cJSON *object);
+
 /* Refuses to replace an existing file unless --force was given. */
 exa_status exa_cli_check_free(const exa_cli_arguments *arguments, const char *path);
 

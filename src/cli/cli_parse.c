@@ -5,6 +5,7 @@
 
 #include "exaconn/suggest.h"
 
+#include <cjson/cJSON.h>
 #include <errno.h>
 #include <math.h>
 #include <stdlib.h>
@@ -351,5 +352,33 @@ exa_status exa_cli_check_output(const exa_cli_arguments *arguments, const char *
     folder[length] = '\0';
     EXA_CHECK(length == 0 || exa_file_is_directory(folder), EXA_ERR_IO, "folder '%s' for the output does not exist",
               folder);
+    return EXA_OK;
+}
+
+exa_status exa_cli_parse_size(const exa_cli_arguments *arguments, const char *option, double out[3]) {
+    const char *text = exa_cli_text(arguments, option);
+    char *end = NULL;
+    int n = 0;
+
+    if (!text) return EXA_OK;
+    for (const char *p = text; n < 3; p = end + 1) {
+        out[n] = strtod(p, &end);
+        if (end == p || !(out[n] > 0 && out[n] <= 1e9)) break;
+        n++;
+        if (*end != ',') break;
+    }
+    if (n == 1 && *end == '\0') out[1] = out[2] = out[0], n = 3;
+    EXA_CHECK(n == 3 && *end == '\0', EXA_ERR_CONFIG, "--%s %s: give nanometres as Z,Y,X, for example 40,4,4",
+              option, text);
+    return EXA_OK;
+}
+
+exa_status exa_cli_print_json(cJSON *object) {
+    char *text = cJSON_Print(object);
+
+    cJSON_Delete(object);
+    EXA_CHECK(text, EXA_ERR_MEMORY, "cannot allocate the JSON text");
+    puts(text);
+    cJSON_free(text);
     return EXA_OK;
 }

@@ -80,18 +80,6 @@ static exa_status get_where(const exa_cli_arguments *a, request *r) {
     return EXA_OK;
 }
 
-static exa_status get_voxel_size(const exa_cli_arguments *a, double nm[3]) {
-    const char *text = exa_cli_text(a, "voxel-size");
-
-    if (!text) return EXA_OK;
-    char extra;
-    int n = sscanf(text, "%lf,%lf,%lf%c", &nm[0], &nm[1], &nm[2], &extra);
-    if (n == 1) nm[1] = nm[2] = nm[0];
-    EXA_CHECK((n == 1 || n == 3) && nm[0] > 0 && nm[1] > 0 && nm[2] > 0 && nm[0] + nm[1] + nm[2] < 1e12,
-              EXA_ERR_CONFIG, "--voxel-size %s: give nanometres as Z,Y,X, for example 40,4,4", text);
-    return EXA_OK;
-}
-
 static exa_status get_list_options(const exa_cli_arguments *a, request *r) {
     exa_edge_list_options *o = &r->list;
 
@@ -107,7 +95,7 @@ static exa_status get_list_options(const exa_cli_arguments *a, request *r) {
               "--voxel-size is of positions, which come with --nodes FILE");
     EXA_TRY(get_where(a, r));
     EXA_TRY(get_shares(a, r));
-    return get_voxel_size(a, o->voxel_nm);
+    return exa_cli_parse_size(a, "voxel-size", o->voxel_nm);
 }
 
 static exa_status count_option(const exa_cli_arguments *a, const char *name, int64_t low, int64_t high,

@@ -8,24 +8,6 @@
 #include <stdlib.h>
 #include <string.h>
 
-exa_status exa_cli_parse_size(const exa_cli_arguments *arguments, const char *option, double out[3]) {
-    const char *text = exa_cli_text(arguments, option);
-    char *end = NULL;
-    int n = 0;
-
-    if (!text) return EXA_OK;
-    for (const char *p = text; n < 3; p = end + 1) {
-        out[n] = strtod(p, &end);
-        if (end == p || !(out[n] > 0 && out[n] <= 1e9)) break;
-        n++;
-        if (*end != ',') break;
-    }
-    if (n == 1 && *end == '\0') out[1] = out[2] = out[0], n = 3;
-    EXA_CHECK(n == 3 && *end == '\0', EXA_ERR_CONFIG, "--%s %s: give nanometres as Z,Y,X, for example 40,4,4",
-              option, text);
-    return EXA_OK;
-}
-
 /* Which of the names an option has, or `otherwise` if it is not given. */
 static int choose(const exa_cli_arguments *arguments, const char *option, const char *const *names, int otherwise) {
     const char *text = exa_cli_text(arguments, option);

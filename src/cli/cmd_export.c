@@ -9,23 +9,6 @@
 #include <stdlib.h>
 #include <string.h>
 
-static exa_status parse_voxel_size(const char *text, double out[3]) {
-    char *end = NULL;
-    int n = 0;
-
-    if (!text) return EXA_OK;
-    for (const char *p = text; n < 3; p = end + 1) {
-        out[n] = strtod(p, &end);
-        if (end == p || !(out[n] > 0 && out[n] <= 1e9)) break;
-        n++;
-        if (*end != ',') break;
-    }
-    if (n == 1 && *end == '\0') out[1] = out[2] = out[0], n = 3;
-    EXA_CHECK(n == 3 && *end == '\0', EXA_ERR_CONFIG,
-              "--voxel-size %s: give nanometres as Z,Y,X, for example 8,8,8", text);
-    return EXA_OK;
-}
-
 static void choose_type(const exa_cli_arguments *arguments, exa_export_options *o) {
     const char *type = exa_cli_text(arguments, "type");
 
@@ -74,7 +57,7 @@ static exa_status fill_options(const exa_cli_arguments *arguments, const char *v
               volume);
     choose_type(arguments, o);
     EXA_TRY(get_gzip(arguments, &o->gzip_level));
-    EXA_TRY(parse_voxel_size(exa_cli_text(arguments, "voxel-size"), o->voxel_size_nm));
+    EXA_TRY(exa_cli_parse_size(arguments, "voxel-size", o->voxel_size_nm));
     if (exa_cli_has(arguments, "box")) {
         EXA_TRY(exa_cli_parse_box(exa_cli_text(arguments, "box"), box));
         o->box = box;

@@ -96,12 +96,7 @@ static exa_status print_json(const exa_segclr_model *m, const exa_segclr_import_
     cJSON_AddStringToObject(json, "source_sha256", m->source_sha256);
     cJSON_AddStringToObject(json, "license", m->license);
     cJSON_AddStringToObject(json, "weights_sha256", m->weights_sha256);
-    char *text = cJSON_Print(json);
-    cJSON_Delete(json);
-    EXA_CHECK(text, EXA_ERR_MEMORY, "cannot allocate memory for the facts");
-    printf("%s\n", text);
-    cJSON_free(text);
-    return EXA_OK;
+    return exa_cli_print_json(json);
 }
 
 static exa_status run(const exa_cli_arguments *arguments) {

@@ -138,7 +138,6 @@ static void print_text(const plan_facts *f) {
 static exa_status print_json(const plan_facts *f) {
     const exa_plan *p = &f->plan;
     cJSON *o = cJSON_CreateObject();
-    char *text;
 
     cJSON_AddNumberToObject(o, "voxels", f->voxels);
     cJSON_AddNumberToObject(o, "chunks", (double)f->grid.chunks);
@@ -178,12 +177,7 @@ static exa_status print_json(const plan_facts *f) {
         cJSON_AddNumberToObject(o, "chunks_empty", (double)f->empty);
         cJSON_AddNumberToObject(o, "voxels_included", (double)f->included);
     }
-    text = cJSON_Print(o);
-    cJSON_Delete(o);
-    EXA_CHECK(text, EXA_ERR_MEMORY, "cannot allocate the plan's JSON");
-    puts(text);
-    cJSON_free(text);
-    return EXA_OK;
+    return exa_cli_print_json(o);
 }
 
 /* What the mask leaves; the steps are taken to be in proportion. */

@@ -39,7 +39,6 @@ static void print_text(const char *folder, const exa_verification *v) {
 
 static exa_status print_json(const exa_verification *v) {
     cJSON *o = cJSON_CreateObject(), *problems;
-    char *text;
 
     cJSON_AddStringToObject(o, "verdict", verdict_of(v));
     cJSON_AddBoolToObject(o, "running", v->running);
@@ -59,12 +58,7 @@ static exa_status print_json(const exa_verification *v) {
     problems = cJSON_AddArrayToObject(o, "problems");
     for (uint64_t i = 0; i < v->problems && i < EXA_VERIFICATION_PROBLEMS; i++)
         cJSON_AddItemToArray(problems, cJSON_CreateString(v->problem[i]));
-    text = cJSON_Print(o);
-    cJSON_Delete(o);
-    EXA_CHECK(text, EXA_ERR_MEMORY, "cannot allocate JSON");
-    puts(text);
-    cJSON_free(text);
-    return EXA_OK;
+    return exa_cli_print_json(o);
 }
 
 static exa_status run(const exa_cli_arguments *arguments) {

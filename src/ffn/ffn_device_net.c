@@ -1,6 +1,8 @@
 /* From the network as it is stored to the network on a GPU. */
 #include "exaconn/ffn_device_net.h"
 
+#include "ffn_model_internal.h"
+
 #include "exaconn/ffn_net.h"
 
 #include <math.h>
@@ -14,13 +16,9 @@ typedef struct tensors {
 static exa_status describe(const exa_ffn_model *model, tensors *t, exa_device_net_spec *spec) {
     EXA_CHECK(model->depth >= 1 && model->depth <= EXA_FFN_MAX_DEPTH && model->layer_count == 2 * model->depth + 1,
               EXA_ERR_RANGE, "a network of depth %d with %d layers", model->depth, model->layer_count);
+    EXA_TRY(exa_ffn_layers_check(model));
     for (int i = 0; i < model->layer_count; i++) {
         const exa_ffn_layer *layer = &model->layers[i];
-        bool head = i == model->layer_count - 1;
-        EXA_CHECK(layer->cin == (i == 0 ? 2 : model->features) && layer->cout == (head ? 1 : model->features) &&
-                      layer->kernel == (head ? 1 : 3) && layer->weights && layer->biases,
-                  EXA_ERR_FORMAT, "layer %d ('%s') is %d^3, %d -> %d", i, layer->name, layer->kernel, layer->cin,
-                  layer->cout);
         t->weights[i] = layer->weights;
         t->biases[i] = layer->biases;
     }

@@ -171,21 +171,11 @@ static exa_status locate(const exa_tensor_bundle *b, layout *l) {
 }
 
 static exa_status check_tensor(const exa_tensor_bundle *b, const char *name, const int64_t *shape, int rank) {
-    exa_tensor_info info;
     size_t i;
 
     EXA_CHECK(exa_tensor_bundle_find(b, name, &i) == EXA_OK, EXA_ERR_FORMAT,
               "tensor '%s' is missing. Hint: the checkpoint is of another network, or its index was damaged", name);
-    EXA_TRY(exa_tensor_bundle_info(b, i, &info));
-    EXA_CHECK(info.type == EXA_TENSOR_F32, EXA_ERR_UNSUPPORTED,
-              "tensor '%s' is of TensorFlow type %d, not float32 (1)", name, info.tf_dtype);
-    EXA_CHECK(info.rank == rank, EXA_ERR_FORMAT, "tensor '%s' has %d dimensions instead of %d", name, info.rank,
-              rank);
-    for (int a = 0; a < rank; a++)
-        EXA_CHECK(info.shape[a] == shape[a], EXA_ERR_FORMAT,
-                  "tensor '%s' has extent %lld on axis %d instead of %lld", name, (long long)info.shape[a], a,
-                  (long long)shape[a]);
-    return EXA_OK;
+    return exa_tensor_bundle_expect(b, i, name, shape, rank);
 }
 
 static exa_status check_tensors(const exa_tensor_bundle *b, const layout *l) {

@@ -201,29 +201,15 @@ static exa_status read_options(exa_weights_file *file, exa_ffn_model *m) {
     return exa_ffn_options_check(m);
 }
 
-static exa_status read_text(exa_weights_file *file, const char *name, char *text, size_t bytes) {
-    text[0] = '\0';
-    return exa_weights_file_has_attribute(file, name) ? exa_weights_file_get_text(file, name, text, bytes) : EXA_OK;
-}
-
-static void shape_text(const int64_t *shape, int rank, char out[128]) {
-    size_t used = 0;
-    out[0] = '\0';
-    for (int a = 0; a < rank && used < 100; a++)
-        used += (size_t)snprintf(out + used, 128 - used, "%s%lld", a ? "," : "", (long long)shape[a]);
-}
-
-static exa_status check_tensor(const exa_weights_file *file, const char *name, const int64_t *shape, int rank) {
-    exa_weights_tensor tensor;
-    char found[128], expected[128];
-
-    shape_text(shape, rank, expected);
-    EXA_CHECK(exa_weights_file_find(file, name, &tensor), EXA_ERR_FORMAT, "tensor '%s' [%s] is missing", name,
-              expected);
-    bool same = tensor.rank == rank;
-    for (int a = 0; same && a < rank; a++) same = tensor.shape[a] == shape[a];
-    shape_text(tensor.shape, tensor.rank, found);
-    EXA_CHECK(same, EXA_ERR_FORMAT, "tensor '%s' has shape [%s] instead of [%s]", name, found, expected);
+exa_status exa_ffn_layers_check(const exa_ffn_model *model) {
+    for (int i = 0; i < model->layer_count; i++) {
+        const exa_ffn_layer *layer = &model->layers[i];
+        bool head = i == model->layer_count - 1;
+        EXA_CHECK(layer->cin == (i == 0 ? 2 : model->features) && layer->cout == (head ? 1 : model->features) &&
+                      layer->kernel == (head ? 1 : 3) && layer->weights && layer->biases,
+                  EXA_ERR_FORMAT, "layer %d ('%s') is %d^3, %d -> %d", i, layer->name, layer->kernel, layer->cin,
+                  layer->cout);
+    }
     return EXA_OK;
 }
 
@@ -253,9 +239,9 @@ static exa_status check_tensors(const exa_weights_file *file, const exa_ffn_mode
         exa_ffn_layer_describe(geometry->depth, geometry->features, i, &layer);
         exa_ffn_layer_shape(&layer, shape);
         tensor_name(&layer, "weights", name);
-        EXA_TRY(check_tensor(file, name, shape, 5));
+        EXA_TRY(exa_weights_file_expect_tensor(file, name, shape, 5));
         tensor_name(&layer, "biases", name);
-        EXA_TRY(check_tensor(file, name, shape + 4, 1));
+        EXA_TRY(exa_weights_file_expect_tensor(file, name, shape + 4, 1));
     }
     for (size_t i = 0; i < exa_weights_file_count(file); i++) {
         exa_weights_tensor tensor;
@@ -283,10 +269,10 @@ static exa_status read_layers(exa_weights_file *file, exa_ffn_model *m) {
 static exa_status read_identity(exa_weights_file *file, exa_ffn_model *m) {
     char stored[EXA_SHA256_HEX_BYTES];
 
-    EXA_TRY(read_text(file, "source", m->source, sizeof m->source));
-    EXA_TRY(read_text(file, "source_sha256", m->source_sha256, sizeof m->source_sha256));
-    EXA_TRY(read_text(file, "license", m->license, sizeof m->license));
-    EXA_TRY(read_text(file, "weights_sha256", stored, sizeof stored));
+    EXA_TRY(exa_weights_file_find_text(file, "source", m->source, sizeof m->source));
+    EXA_TRY(exa_weights_file_find_text(file, "source_sha256", m->source_sha256, sizeof m->source_sha256));
+    EXA_TRY(exa_weights_file_find_text(file, "license", m->license, sizeof m->license));
+    EXA_TRY(exa_weights_file_find_text(file, "weights_sha256", stored, sizeof stored));
     EXA_TRY(exa_ffn_model_digest(m, m->weights_sha256));
     EXA_CHECK(!stored[0] || strcmp(stored, m->weights_sha256) == 0, EXA_ERR_CORRUPT,
               "attribute 'weights_sha256' is %.16s..., but the tensors' digest is %.16s...", stored,

@@ -16,6 +16,9 @@ exa_status exa_ffn_geometry_check(int64_t depth, int64_t features, const exa_coo
 /* Normalisation and inference options. EXA_ERR_RANGE. */
 exa_status exa_ffn_options_check(const exa_ffn_model *model);
 
+/* That every layer of a model in memory is as its depth and features say. EXA_ERR_FORMAT. */
+exa_status exa_ffn_layers_check(const exa_ffn_model *model);
+
 /* SHA-256 of every layer's weights, then biases, as little-endian float32 in layer order. */
 exa_status exa_ffn_model_digest(const exa_ffn_model *model, char hex[EXA_SHA256_HEX_BYTES]);
 

@@ -10,6 +10,8 @@
  */
 #include "exaconn/ffn_net.h"
 
+#include "ffn_model_internal.h"
+
 #include "exaconn/conv3d.h"
 
 #include <stdint.h>
@@ -76,15 +78,7 @@ static exa_status check_model(const exa_ffn_model *model) {
                   "a field of view of %lld voxels on axis %c; it must be odd and at most %d",
                   (long long)model->fov[a], "zyx"[a], EXA_FFN_MAX_FOV);
     }
-    for (int i = 0; i < model->layer_count; i++) {
-        const exa_ffn_layer *layer = &model->layers[i];
-        bool head = i == model->layer_count - 1;
-        EXA_CHECK(layer->cin == (i == 0 ? 2 : model->features) && layer->cout == (head ? 1 : model->features) &&
-                      layer->kernel == (head ? 1 : 3) && layer->weights && layer->biases,
-                  EXA_ERR_FORMAT, "layer %d ('%s') is %d^3, %d -> %d", i, layer->name, layer->kernel, layer->cin,
-                  layer->cout);
-    }
-    return EXA_OK;
+    return exa_ffn_layers_check(model);
 }
 
 /* The rule of EXA_FFN_KERNEL_AUTO, from bench_conv3d on Emerald Rapids (docs/benchmarks.md, "Which kernel"):

@@ -44,27 +44,6 @@ static exa_status read_geometry(exa_weights_file *file, exa_segclr_geometry *g) 
     return exa_segclr_geometry_check(g);
 }
 
-static void shape_text(const int64_t *shape, int rank, char out[128]) {
-    size_t used = 0;
-    out[0] = '\0';
-    for (int a = 0; a < rank && used < 100; a++)
-        used += (size_t)snprintf(out + used, 128 - used, "%s%lld", a ? "," : "", (long long)shape[a]);
-}
-
-static exa_status check_tensor(const exa_weights_file *file, const char *name, const int64_t *shape, int rank) {
-    exa_weights_tensor found;
-    char is[128], should[128];
-
-    shape_text(shape, rank, should);
-    EXA_CHECK(exa_weights_file_find(file, name, &found), EXA_ERR_FORMAT, "tensor '%s' [%s] is missing", name,
-              should);
-    bool same = found.rank == rank;
-    for (int a = 0; same && a < rank; a++) same = found.shape[a] == shape[a];
-    shape_text(found.shape, found.rank, is);
-    EXA_CHECK(same, EXA_ERR_FORMAT, "tensor '%s' has shape [%s] instead of [%s]", name, is, should);
-    return EXA_OK;
-}
-
 /* All there, none besides: as names differ and each expected one was found, the count tells. */
 static exa_status check_tensors(const exa_weights_file *file, const exa_segclr_layer *layers, int count) {
     size_t expected = 0, i = 0;
@@ -76,7 +55,7 @@ static exa_status check_tensors(const exa_weights_file *file, const exa_segclr_l
             int rank;
             if (exa_segclr_tensor_shape(&layers[l], (exa_segclr_part)p, shape, &rank) == 0) continue;
             tensor_name(&layers[l], p, name);
-            EXA_TRY(check_tensor(file, name, shape, rank));
+            EXA_TRY(exa_weights_file_expect_tensor(file, name, shape, rank));
             expected++;
         }
     }
@@ -125,18 +104,13 @@ static exa_status read_settings(exa_weights_file *file, exa_segclr_model *m) {
     return exa_segclr_model_check(m);
 }
 
-static exa_status read_text(exa_weights_file *file, const char *name, char *text, size_t bytes) {
-    text[0] = '\0';
-    return exa_weights_file_has_attribute(file, name) ? exa_weights_file_get_text(file, name, text, bytes) : EXA_OK;
-}
-
 static exa_status read_identity(exa_weights_file *file, exa_segclr_model *m) {
     char stored[EXA_SHA256_HEX_BYTES];
 
-    EXA_TRY(read_text(file, "source", m->source, sizeof m->source));
-    EXA_TRY(read_text(file, "source_sha256", m->source_sha256, sizeof m->source_sha256));
-    EXA_TRY(read_text(file, "license", m->license, sizeof m->license));
-    EXA_TRY(read_text(file, "weights_sha256", stored, sizeof stored));
+    EXA_TRY(exa_weights_file_find_text(file, "source", m->source, sizeof m->source));
+    EXA_TRY(exa_weights_file_find_text(file, "source_sha256", m->source_sha256, sizeof m->source_sha256));
+    EXA_TRY(exa_weights_file_find_text(file, "license", m->license, sizeof m->license));
+    EXA_TRY(exa_weights_file_find_text(file, "weights_sha256", stored, sizeof stored));
     EXA_TRY(exa_segclr_model_digest(m));
     EXA_CHECK(!stored[0] || strcmp(stored, m->weights_sha256) == 0, EXA_ERR_CORRUPT,
               "attribute 'weights_sha256' is %.16s..., but the tensors' digest is %.16s...", stored,

@@ -260,15 +260,8 @@ static exa_status read_tensor(contents *c, const exa_segclr_geometry *g, exa_seg
     entry *e = find(c, name);
     EXA_CHECK(e, EXA_ERR_FORMAT,
               "tensor '%s' is missing. Hint: the checkpoint is of another network, or its index was damaged", name);
+    EXA_TRY(exa_tensor_bundle_expect(c->bundle, e->index, name, shape, rank));
     EXA_TRY(exa_tensor_bundle_info(c->bundle, e->index, &info));
-    EXA_CHECK(info.type == EXA_TENSOR_F32, EXA_ERR_UNSUPPORTED,
-              "tensor '%s' is of TensorFlow type %d, not float32 (1)", name, info.tf_dtype);
-    EXA_CHECK(info.rank == rank, EXA_ERR_FORMAT, "tensor '%s' has %d dimensions instead of %d", name, info.rank,
-              rank);
-    for (int a = 0; a < rank; a++)
-        EXA_CHECK(info.shape[a] == shape[a], EXA_ERR_FORMAT,
-                  "tensor '%s' has extent %lld on axis %d instead of %lld", name, (long long)info.shape[a], a,
-                  (long long)shape[a]);
     e->used = true;
     return exa_tensor_bundle_read_f32(c->bundle, info.name, l->tensor[part], elements);
 }

@@ -329,6 +329,22 @@ exa_status exa_tensor_bundle_info(const exa_tensor_bundle *bundle, size_t i, exa
     return EXA_OK;
 }
 
+exa_status exa_tensor_bundle_expect(const exa_tensor_bundle *bundle, size_t i, const char *name,
+                                    const int64_t *shape, int rank) {
+    exa_tensor_info info;
+
+    EXA_TRY(exa_tensor_bundle_info(bundle, i, &info));
+    EXA_CHECK(info.type == EXA_TENSOR_F32, EXA_ERR_UNSUPPORTED,
+              "tensor '%s' is of TensorFlow type %d, not float32 (1)", name, info.tf_dtype);
+    EXA_CHECK(info.rank == rank, EXA_ERR_FORMAT, "tensor '%s' has %d dimensions instead of %d", name, info.rank,
+              rank);
+    for (int a = 0; a < rank; a++)
+        EXA_CHECK(info.shape[a] == shape[a], EXA_ERR_FORMAT,
+                  "tensor '%s' has extent %lld on axis %d instead of %lld", name, (long long)info.shape[a], a,
+                  (long long)shape[a]);
+    return EXA_OK;
+}
+
 exa_status exa_tensor_bundle_find(const exa_tensor_bundle *bundle, const char *name, size_t *i) {
     size_t lo = 0, hi = bundle->count;
 

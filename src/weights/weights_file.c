@@ -391,6 +391,28 @@ bool exa_weights_file_find(const exa_weights_file *file, const char *name, exa_w
     return item != NULL;
 }
 
+static void shape_text(const int64_t *shape, int rank, char out[128]) {
+    size_t used = 0;
+    out[0] = '\0';
+    for (int a = 0; a < rank && used < 100; a++)
+        used += (size_t)snprintf(out + used, 128 - used, "%s%lld", a ? "," : "", (long long)shape[a]);
+}
+
+exa_status exa_weights_file_expect_tensor(const exa_weights_file *file, const char *name, const int64_t *shape,
+                                          int rank) {
+    exa_weights_tensor tensor;
+    char found[128], expected[128];
+
+    shape_text(shape, rank, expected);
+    EXA_CHECK(exa_weights_file_find(file, name, &tensor), EXA_ERR_FORMAT, "tensor '%s' [%s] is missing", name,
+              expected);
+    bool same = tensor.rank == rank;
+    for (int a = 0; same && a < rank; a++) same = tensor.shape[a] == shape[a];
+    shape_text(tensor.shape, tensor.rank, found);
+    EXA_CHECK(same, EXA_ERR_FORMAT, "tensor '%s' has shape [%s] instead of [%s]", name, found, expected);
+    return EXA_OK;
+}
+
 exa_status exa_weights_file_read(exa_weights_file *file, const char *name, float *data, size_t elements) {
     exa_weights_tensor tensor;
 
@@ -535,4 +557,9 @@ done:
     free(found);
     close_attribute(&a);
     return st;
+}
+
+exa_status exa_weights_file_find_text(exa_weights_file *file, const char *name, char *text, size_t bytes) {
+    text[0] = '\0';
+    return exa_weights_file_has_attribute(file, name) ? exa_weights_file_get_text(file, name, text, bytes) : EXA_OK;
 }
