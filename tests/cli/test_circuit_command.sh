@@ -49,6 +49,7 @@ expect 0 'all of .*segments.csv' 'mean length, um' -- \
 "$EXACONN" circuit "$work/c/connectome.h5" --nodes "$work/c/segments.csv" --null none --json -q > "$work/a"
 "$EXACONN" circuit "$work/c/connectome.h5" --nodes "$work/c/segments.csv" --null none --json -q --voxel-size 16 > "$work/b"
 check "the matrix says how large voxels are" cmp "$work/a" "$work/b"
+for size in 40x4x4 '40;4;4' 40nm 40,4 40,4,0; do expect 2 'give nanometres as Z,Y,X' -- "$EXACONN" circuit "$work/e.csv" --nodes "$work/n.csv" --voxel-size "$size"; done
 expect 2 'are 16,16,16 nm .*but 40,4,4 by --voxel-size' -- "$EXACONN" circuit "$work/c/connectome.h5" --nodes "$work/c/segments.csv" --voxel-size 40,4,4
 expect 4 'segments.csv has positions' -- "$EXACONN" circuit "$work/c/connectome.h5" --nodes "$work/c/neurons.csv" --voxel-size 16
 expect 0 'weight area_nm2' -- "$EXACONN" circuit "$work/c/connectome.h5" --weight area_nm2 --null none
